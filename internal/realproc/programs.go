@@ -1,0 +1,59 @@
+package realproc
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Memcached starts Debian's memcached on a free port with further flags, and returns its address.
+func Memcached(tb testing.TB, flags ...string) (addr string, p *Proc) {
+	tb.Helper()
+	port := FreePort(tb)
+	args := append([]string{"-p", strconv.Itoa(port), "-l", "127.0.0.1", "-U", "0", "-u", "nobody"}, flags...)
+	p = Start(tb, "memcached", args...)
+	addr = fmt.Sprintf("127.0.0.1:%d", port)
+	p.WaitListen(tb, addr)
+	return addr, p
+}
+
+// Nginx starts nginx in the foreground with a whole main configuration file's text and waits for addr to answer. The
+// text must not set daemon, pid, error_log, master_process, user or the temp paths: NginxMain gives them.
+func Nginx(tb testing.TB, conf, addr string) *Proc {
+	tb.Helper()
+	dir := tb.TempDir()
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	return NginxFile(tb, file, dir, addr)
+}
+
+// NginxFile starts nginx in the foreground with a configuration file that stays where it is, as shipped; prefix is the
+// folder that the file's relative paths start from.
+func NginxFile(tb testing.TB, file, prefix, addr string) *Proc {
+	tb.Helper()
+	args := []string{"-p", prefix, "-c", file, "-e", "stderr", "-g", "daemon off;"}
+	p := StartCmd(tb, exec.Command(Find(tb, "nginx"), args...))
+	p.WaitListen(tb, addr)
+	return p
+}
+
+// NginxHTTP returns a whole configuration around the text of an http block's inside: one unprivileged process that logs
+// errors to standard error and keeps its temporary files in dir.
+func NginxHTTP(dir, inside string) string {
+	var b strings.Builder
+	b.WriteString("master_process off;\nworker_processes 1;\nworker_rlimit_nofile 8192;\nerror_log stderr error;\n")
+	fmt.Fprintf(&b, "pid %s/nginx.pid;\n", dir)
+	b.WriteString("events { worker_connections 4096; }\nhttp {\naccess_log off;\n")
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&b, "%s_temp_path %s/tmp_%s;\n", kind, dir, kind)
+	}
+	b.WriteString(inside)
+	b.WriteString("\n}\n")
+	return b.String()
+}
