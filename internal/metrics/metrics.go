@@ -1,0 +1,117 @@
+// Package metrics holds every metric of the flow: its name, help and labels. A Metrics is made once by a main and given
+// to whoever counts; every series that can ever exist is there from the start, so that a rate over it is never absent.
+// Nothing is registered globally: the set has a registry of its own, which internal/admin serves.
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"pagegate/internal/policy"
+)
+
+// Outcomes of a request; the values of the label "outcome".
+const (
+	Hit       = "hit"       // answered from the cache, fresh
+	Stale     = "stale"     // answered from the cache past its freshness, since the backend failed
+	Miss      = "miss"      // answered by a fill that this request started
+	Collapsed = "collapsed" // answered by a fill that another request had started
+	Pass      = "pass"      // the client's own exchange with the backend
+	Failed    = "error"     // no answer to be had: 502 or 504
+	Refused   = "refused"   // a bad request: 400
+)
+
+// Operations on the cache; the values of the label "op".
+const (
+	OpGet    = "get"
+	OpSet    = "set"
+	OpLock   = "lock"
+	OpDelete = "delete"
+)
+
+// Reasons of the flow itself why a page was not stored, besides the policy's.
+const (
+	NotStoredQueueFull = policy.Reason("queue-full")
+	NotStoredKey       = policy.Reason("key")
+	NotStoredCacheSize = policy.Reason("cache-too-large")
+	NotStoredCache     = policy.Reason("cache-error")
+	NotStoredCut       = policy.Reason("body-cut")
+)
+
+// Metrics counts what the flow does. Its fields are safe for concurrent use.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	requests    map[string]prometheus.Counter
+	notStored   map[policy.Reason]prometheus.Counter
+	passes      map[policy.Reason]prometheus.Counter
+	cacheErrors map[string]prometheus.Counter
+
+	Fills          prometheus.Counter   // fetches made for more than one client
+	Stored         prometheus.Counter   // pages written to the cache
+	BackendErrors  prometheus.Counter   // fetches that failed or were answered with a 5xx
+	BackendSeconds prometheus.Histogram // until a fetch's head was there
+	StoreQueue     prometheus.Gauge     // pages waiting to be written
+}
+
+// New makes a set of its own for one program.
+func New() *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		Fills: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pagegate_fills_total", Help: "Shared fetches from the backend."}),
+		Stored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pagegate_stored_total", Help: "Pages written to the cache."}),
+		BackendErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pagegate_backend_errors_total", Help: "Fetches that failed, or that the backend answered with a 5xx."}),
+		BackendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pagegate_backend_seconds", Help: "Time until the backend's response head was there.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}),
+		StoreQueue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pagegate_store_queue", Help: "Pages waiting to be written to the cache."}),
+	}
+	m.requests = series(m, "pagegate_requests_total", "Requests by what became of them.", "outcome",
+		Hit, Stale, Miss, Collapsed, Pass, Failed, Refused)
+	m.notStored = series(m, "pagegate_not_stored_total", "Fetched pages that were not stored, by the reason.", "reason",
+		policy.ReasonStatus, policy.ReasonNoStore, policy.ReasonPrivate, policy.ReasonNoCache, policy.ReasonSetCookie,
+		policy.ReasonVary, policy.ReasonEncoding, policy.ReasonNoFreshness, policy.ReasonExpired, policy.ReasonTooLarge,
+		policy.ReasonInvalid, NotStoredQueueFull, NotStoredKey, NotStoredCacheSize, NotStoredCache, NotStoredCut)
+	m.passes = series(m, "pagegate_passes_total", "Requests that could not share a page, by the reason.", "reason",
+		policy.ReasonMethod, policy.ReasonRequestBody, policy.ReasonAuthorization, policy.ReasonCookie,
+		policy.ReasonRequestStore, policy.ReasonUnstorable, policy.ReasonHost)
+	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
+		OpGet, OpSet, OpLock, OpDelete)
+	m.Registry.MustRegister(m.Fills, m.Stored, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// series registers a counter for each value of a label and returns them by value, so that counting is one look-up in a
+// map that never changes.
+func series[V ~string](m *Metrics, name, help, label string, values ...V) map[V]prometheus.Counter {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	m.Registry.MustRegister(vec)
+	out := make(map[V]prometheus.Counter, len(values))
+	for _, v := range values {
+		out[v] = vec.WithLabelValues(string(v))
+	}
+	return out
+}
+
+// Request counts a request by its outcome, one of the constants above.
+func (m *Metrics) Request(outcome string) { count(m.requests, outcome) }
+
+// NotStored counts a fetched page that was not stored.
+func (m *Metrics) NotStored(why policy.Reason) { count(m.notStored, why) }
+
+// Passed counts a request that could not share a page.
+func (m *Metrics) Passed(why policy.Reason) { count(m.passes, why) }
+
+// CacheError counts an operation that failed, one of the Op constants.
+func (m *Metrics) CacheError(op string) { count(m.cacheErrors, op) }
+
+func count[V ~string](of map[V]prometheus.Counter, v V) {
+	if c, ok := of[v]; ok {
+		c.Inc()
+	}
+}

@@ -1,0 +1,51 @@
+package page
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// AppendHeader appends h as a block of field lines in the order of their names, as Page.Header holds it. The fields that
+// a cache makes anew for each answer (Content-Length, Age) are left out. A line break in a value, which would end the
+// field early, becomes a space (RFC 9110, section 5.5).
+func AppendHeader(dst []byte, h http.Header) []byte {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		if name != "Content-Length" && name != "Age" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range h[name] {
+			dst = append(dst, name...)
+			dst = append(dst, ": "...)
+			dst = append(dst, lineBreaks.Replace(value)...)
+			dst = append(dst, "\r\n"...)
+		}
+	}
+	return dst
+}
+
+var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
+
+// nextField cuts the first field line off a block that AppendHeader made.
+func nextField(block []byte) (name, value, rest []byte) {
+	line, rest, _ := bytes.Cut(block, []byte("\r\n"))
+	name, value, _ = bytes.Cut(line, []byte(": "))
+	return name, value, rest
+}
+
+// validHeader tells whether a block read back from a cache has the form that AppendHeader gives.
+func validHeader(block []byte) bool {
+	for len(block) > 0 {
+		end := bytes.Index(block, []byte("\r\n"))
+		if end < 0 || bytes.IndexByte(block[:end], ':') <= 0 || bytes.ContainsAny(block[:end], "\r\n") {
+			return false
+		}
+		block = block[end+2:]
+	}
+	return true
+}

@@ -1,0 +1,113 @@
+// Package page says what a stored page is, and how it lies in a cache.
+//
+// A page is the backend's answer to a shared fill: status, end-to-end fields, body, and the times that say how long it
+// may be used. A cache keeps it in one of two shapes:
+//
+//   - whole: one item that holds a record (all but the body) and, right behind it, the body;
+//   - split: the bare body under the page key, where nginx reads it, and the record beside it under a key of its own.
+//
+// The invariant of the split shape: the record carries the body's length and checksum, so that a reader can tell
+// whether the two items that it found belong together. Only pages that are NginxReadable may be split.
+package page
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Page is a stored response. Header and Body are owned by whoever made the page: after a cache's Get they point into
+// the cache's memory and are valid until Release. A Page is used by one goroutine at a time.
+type Page struct {
+	Status int
+	// Header is the block of end-to-end field lines, each ending in CR LF, in the order in which they are sent. It holds
+	// neither Content-Length nor Age nor any hop-by-hop field.
+	Header []byte
+	Body   []byte
+
+	StoredAt   time.Time     // when the response was stored
+	InitialAge time.Duration // the response's age at StoredAt (RFC 9111, section 4.2.3: corrected_initial_age)
+	FreshUntil time.Time     // the end of the freshness lifetime; zero when nobody said (a body that an app stored)
+	StaleUntil time.Time     // until when it may still be served if the backend fails; never before FreshUntil
+
+	// NginxReadable says that nginx's own answer from the bare body would equal the backend's, so the body may stand
+	// under the page key.
+	NginxReadable bool
+	// BodyOnly marks a page made up from a bare body that an app stored by itself under the page key.
+	BodyOnly bool
+
+	release Releaser
+}
+
+// Releaser gives a page's bytes back to the cache that lent them.
+type Releaser interface{ Release() }
+
+// SetReleaser is for caches whose Get lends memory.
+func (p *Page) SetReleaser(r Releaser) { p.release = r }
+
+// Release gives borrowed bytes back and empties the page. It may be called on any page, and again.
+func (p *Page) Release() {
+	r := p.release
+	*p = Page{}
+	if r != nil {
+		r.Release()
+	}
+}
+
+// Times returns a copy of the page without its bytes, which outlives Release.
+func (p *Page) Times() *Page {
+	t := *p
+	t.Header, t.Body, t.release = nil, nil, nil
+	return &t
+}
+
+// Age returns the page's current age at now (RFC 9111, section 4.2.3), never negative; 0 when nobody said when the page
+// was stored.
+func (p *Page) Age(now time.Time) time.Duration {
+	if p.StoredAt.IsZero() {
+		return 0
+	}
+	return max(0, p.InitialAge+max(0, now.Sub(p.StoredAt)))
+}
+
+// Fresh tells whether the page may be served at now without asking the backend. A page whose freshness nobody stated is
+// fresh for as long as the cache keeps it, as it is to nginx.
+func (p *Page) Fresh(now time.Time) bool {
+	return p.FreshUntil.IsZero() || now.Before(p.FreshUntil)
+}
+
+// UsableStale tells whether a page that is no longer fresh may be served at now because the backend failed.
+func (p *Page) UsableStale(now time.Time) bool { return now.Before(p.StaleUntil) }
+
+// EachField calls fn with the name and value of each stored field, without allocating. The slices are valid as long as
+// the page's Header.
+func (p *Page) EachField(fn func(name, value []byte)) {
+	for rest := p.Header; len(rest) > 0; {
+		var name, value []byte
+		name, value, rest = nextField(rest)
+		fn(name, value)
+	}
+}
+
+// Field returns the value of the first field of that canonical name, or nil.
+func (p *Page) Field(name string) []byte {
+	for rest := p.Header; len(rest) > 0; {
+		var n, v []byte
+		if n, v, rest = nextField(rest); string(n) == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// HTTPHeader returns the stored fields as a new http.Header.
+func (p *Page) HTTPHeader() http.Header {
+	h := make(http.Header)
+	p.EachField(func(name, value []byte) { h.Add(string(name), string(value)) })
+	return h
+}
+
+// AppendAge appends the value of the Age field at now: whole seconds.
+func (p *Page) AppendAge(dst []byte, now time.Time) []byte {
+	return strconv.AppendInt(dst, int64(p.Age(now)/time.Second), 10)
+}

@@ -1,0 +1,150 @@
+package page
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// The record: all of a page but its body. Integers are little endian; times are unix milliseconds, 0 for none.
+//
+//	offset  size  what
+//	0       4     magic "pgp" and the version
+//	4       1     bits: 1 nginx-readable, 2 the body follows the record
+//	5       1     zero
+//	6       2     status
+//	8       8     stored at
+//	16      8     fresh until
+//	24      8     stale until
+//	32      4     initial age in seconds
+//	36      4     length of the header block
+//	40      8     length of the body
+//	48      8     checksum of the body (xxhash64)
+//	56      n     header block
+//	56+n    8     checksum of the record so far (xxhash64)
+const (
+	recordFixed   = 56
+	recordTrailer = 8
+	recordVersion = 1
+
+	bitReadable = 1
+	bitWhole    = 2
+
+	// maxHeader bounds the header block of a page: a backend's fields beyond it keep the page out of the cache.
+	maxHeader = 64 << 10
+)
+
+// ErrRecord says that bytes found in a cache are no record of this version: another program's, cut short, or damaged.
+// The reader treats them as a miss.
+var ErrRecord = errors.New("page: not a record of this version")
+
+// ErrHeaderTooLarge says that a page's header block is over 64 KiB.
+var ErrHeaderTooLarge = errors.New("page: the header is over 64 KiB")
+
+// RecordLen returns the length of the page's record in bytes.
+func (p *Page) RecordLen() int { return recordFixed + len(p.Header) + recordTrailer }
+
+// AppendRecord appends the page's record. With whole, the record says that the body follows it in the same item; the
+// caller puts it there.
+func (p *Page) AppendRecord(dst []byte, whole bool) ([]byte, error) {
+	if len(p.Header) > maxHeader {
+		return dst, ErrHeaderTooLarge
+	}
+	start := len(dst)
+	dst = append(dst, 'p', 'g', 'p', recordVersion, p.bits(whole), 0)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(p.Status))
+	dst = binary.LittleEndian.AppendUint64(dst, millis(p.StoredAt))
+	dst = binary.LittleEndian.AppendUint64(dst, millis(p.FreshUntil))
+	dst = binary.LittleEndian.AppendUint64(dst, millis(p.StaleUntil))
+	dst = binary.LittleEndian.AppendUint32(dst, seconds(p.InitialAge))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(p.Header)))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(p.Body)))
+	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(p.Body))
+	dst = append(dst, p.Header...)
+	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:])), nil
+}
+
+// DecodeWhole reads an item that holds a record and the body behind it. The page's Header and Body point into item.
+func (p *Page) DecodeWhole(item []byte) error {
+	rest, whole, _, err := p.decode(item)
+	if err != nil {
+		return err
+	}
+	if bodyLen := binary.LittleEndian.Uint64(item[40:]); !whole || bodyLen != uint64(len(rest)) {
+		return ErrRecord
+	}
+	p.Body = rest
+	return nil
+}
+
+// DecodeSplit reads a record that stands beside a body. It returns ErrRecord when the two do not belong together. The
+// page's Header and Body point into the arguments.
+func (p *Page) DecodeSplit(record, body []byte) error {
+	rest, whole, sum, err := p.decode(record)
+	if err != nil {
+		return err
+	}
+	bodyLen := binary.LittleEndian.Uint64(record[40:])
+	if whole || len(rest) != 0 || bodyLen != uint64(len(body)) || sum != xxhash.Sum64(body) {
+		return ErrRecord
+	}
+	p.Body = body
+	return nil
+}
+
+// IsWhole tells whether an item that begins with a record also holds the body.
+func IsWhole(item []byte) bool { return len(item) > recordFixed && item[4]&bitWhole != 0 }
+
+// decode reads the record at the start of item and returns what follows it and the body's checksum.
+func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err error) {
+	if len(item) < recordFixed+recordTrailer || string(item[:3]) != "pgp" || item[3] != recordVersion {
+		return nil, false, 0, ErrRecord
+	}
+	headerLen := binary.LittleEndian.Uint32(item[36:])
+	if headerLen > maxHeader || len(item) < recordFixed+int(headerLen)+recordTrailer {
+		return nil, false, 0, ErrRecord
+	}
+	end := recordFixed + int(headerLen)
+	if binary.LittleEndian.Uint64(item[end:]) != xxhash.Sum64(item[:end]) || !validHeader(item[recordFixed:end]) {
+		return nil, false, 0, ErrRecord
+	}
+	p.NginxReadable = item[4]&bitReadable != 0
+	p.Status = int(binary.LittleEndian.Uint16(item[6:]))
+	p.StoredAt = fromMillis(binary.LittleEndian.Uint64(item[8:]))
+	p.FreshUntil = fromMillis(binary.LittleEndian.Uint64(item[16:]))
+	p.StaleUntil = fromMillis(binary.LittleEndian.Uint64(item[24:]))
+	p.InitialAge = time.Duration(binary.LittleEndian.Uint32(item[32:])) * time.Second
+	p.Header = item[recordFixed:end]
+	return item[end+recordTrailer:], item[4]&bitWhole != 0, binary.LittleEndian.Uint64(item[48:]), nil
+}
+
+func (p *Page) bits(whole bool) (b byte) {
+	if p.NginxReadable {
+		b |= bitReadable
+	}
+	if whole {
+		b |= bitWhole
+	}
+	return b
+}
+
+func millis(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixMilli())
+}
+
+func fromMillis(ms uint64) time.Time {
+	if ms == 0 || ms > math.MaxInt64 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
+}
+
+func seconds(d time.Duration) uint32 {
+	return uint32(min(max(0, d/time.Second), math.MaxUint32))
+}

@@ -1,0 +1,50 @@
+// Package pagecache is the contract between the flow and the places where pages are kept: in the process's own store
+// (embedded) or on cache servers that nginx reads too (remote). The flow does not know which it has.
+package pagecache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pagegate/internal/page"
+)
+
+// Outcomes of a look-up or a write that are not the cache's failure.
+var (
+	// ErrMiss says that no page is there.
+	ErrMiss = errors.New("pagecache: no such page")
+	// ErrKey says that this cache cannot write a page of that key (too long, or a byte that its protocol does not take).
+	ErrKey = errors.New("pagecache: the cache cannot hold this key")
+	// ErrTooLarge says that the page is larger than the largest item.
+	ErrTooLarge = errors.New("pagecache: the page is too large for the cache")
+)
+
+// Cache keeps pages by their raw page key. Every method may be called by any number of goroutines at once, returns
+// within a bound (the cache's own timeouts, or ctx), and keeps neither key nor page after it returns.
+//
+// Besides the outcomes above an error means that the cache, or the server that holds the key, is out of order. The
+// caller goes on without it; an outage is never told as a miss, so that it is counted as what it is.
+type Cache interface {
+	// Get reads the page of a key into p, fresh or stale: the reader looks at its times. On success p's bytes belong to
+	// the cache until p.Release, which the caller owes; otherwise p is empty.
+	Get(ctx context.Context, key []byte, p *page.Page) error
+	// Set stores a page until its StaleUntil (or less long, if memory is short). A page that is not NginxReadable takes
+	// an earlier body of the key away from nginx.
+	Set(ctx context.Context, key []byte, p *page.Page) error
+	// Delete removes a page, whoever stored it, on every server that could hold it. A key that is not there is no error.
+	Delete(ctx context.Context, key []byte) error
+	// Close ends the use of the cache. No other method is called afterwards, no page is held.
+	Close() error
+}
+
+// Locker is what a cache that several processes share can do besides: let them agree on who fetches a page. A Cache that
+// belongs to one process does not have it.
+type Locker interface {
+	// Lock tries to take the key's lock for ttl (2 s at least: shorter ones can end at once) and tells whether it did.
+	Lock(ctx context.Context, key []byte, ttl time.Duration) (bool, error)
+	// Extend lets a lock that the caller holds last for ttl from now.
+	Extend(ctx context.Context, key []byte, ttl time.Duration) error
+	// Unlock gives back a lock that the caller holds.
+	Unlock(ctx context.Context, key []byte) error
+}

@@ -1,0 +1,63 @@
+// Package policy decides, for both doors, who may share a page and whether a response may be stored, for how long, and
+// where. It is pure: the time goes in, a decision with its reason comes out; nothing is read, kept or sent.
+//
+// The rules are RFC 9111's for a shared cache, narrowed where a mistake would show one visitor's page to another (each
+// departure is argued where it is made and listed in docs/design.md), and widened in one place: Policy.TTL lets plain
+// anonymous HTML be stored although its backend says nothing about freshness, since most page backends say nothing.
+package policy
+
+import "time"
+
+// Policy is the operator's part of the rules. It is not changed after its first use, and then any number of goroutines
+// may use it at once.
+type Policy struct {
+	// TTL is how long plain anonymous HTML without any freshness of its own is fresh; 0 keeps such pages out.
+	TTL time.Duration
+	// Stale is how long after its freshness a page may still be served when the backend fails, where the response
+	// itself does not say (stale-if-error, RFC 5861) and does not forbid it; 0 for never.
+	Stale time.Duration
+	// MaxBody is the largest body in bytes that is stored; 0 for no bound of the policy's own.
+	MaxBody int64
+	// Cookies tells which cookies make a request personal. The zero value: every cookie does.
+	Cookies CookieRule
+	// Nginx is what the operator's nginx configuration gives by itself to an answer from the cache.
+	Nginx NginxView
+}
+
+// Reason is a constant that names why a decision fell as it did; it labels metrics, logs and Cache-Status details.
+type Reason string
+
+// Reasons why a request is a pass.
+const (
+	ReasonNone          Reason = ""
+	ReasonMethod        Reason = "method"           // neither GET nor HEAD
+	ReasonRequestBody   Reason = "request-body"     // a GET with a body: what it means is the backend's affair (RFC 9110, 9.3.1)
+	ReasonAuthorization Reason = "authorization"    // RFC 9111, 3.5
+	ReasonCookie        Reason = "cookie"           // a cookie that may tell one visitor from another
+	ReasonRequestStore  Reason = "request-no-store" // RFC 9111, 5.2.1.5
+	ReasonHost          Reason = "host"             // a host that is not configured would decide what others see
+	ReasonUnstorable    Reason = "unstorable"       // a fill of this key was not storable a moment ago
+)
+
+// Reasons why a response is not stored.
+const (
+	ReasonStatus      Reason = "status"        // not a status that is stored without being told to, or a partial one
+	ReasonNoStore     Reason = "no-store"      // RFC 9111, 5.2.2.5
+	ReasonPrivate     Reason = "private"       // RFC 9111, 5.2.2.7
+	ReasonNoCache     Reason = "no-cache"      // RFC 9111, 5.2.2.4
+	ReasonSetCookie   Reason = "set-cookie"    // RFC 9111, 7.3, taken strictly
+	ReasonVary        Reason = "vary"          // RFC 9111, 4.1: another request field than the two that fills normalise
+	ReasonEncoding    Reason = "encoding"      // a content coding that was not asked for and cannot be undone here
+	ReasonNoFreshness Reason = "no-freshness"  // RFC 9111, 3: nothing says how long
+	ReasonExpired     Reason = "expired"       // stale on arrival
+	ReasonTooLarge    Reason = "too-large"     // over MaxBody
+	ReasonInvalid     Reason = "invalid-field" // a freshness field that cannot be parsed (RFC 9111, 4.2.1)
+)
+
+// Reasons why a stored page stays out of the place that nginx reads.
+const (
+	ReasonNginxStatus Reason = "nginx-status" // nginx answers 200 from the cache, always
+	ReasonNginxType   Reason = "nginx-type"   // nginx would give another Content-Type for this URL
+	ReasonNginxField  Reason = "nginx-field"  // a field that nginx would lose
+	ReasonNginxVary   Reason = "nginx-vary"   // a Vary that nginx would lose
+)

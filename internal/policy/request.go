@@ -1,0 +1,81 @@
+package policy
+
+import (
+	"strings"
+)
+
+// Fields gives the values of request fields by their canonical names, several of one name joined as the field's
+// definition says (", ", for Cookie "; "), "" when absent. It lets the hot path ask without building a header map.
+type Fields interface{ Field(name string) string }
+
+// Request tells whether a request may share a page with others (RFC 9111, sections 3.5, 4 and 5.2.1): share is true when
+// it may be answered from the cache and take part in a shared fill, else why says what makes it a pass. hasBody tells
+// whether the request carries content. Nothing is allocated.
+func (p *Policy) Request(method string, hasBody bool, f Fields) (share bool, why Reason) {
+	switch {
+	case method != "GET" && method != "HEAD":
+		return false, ReasonMethod
+	case hasBody:
+		return false, ReasonRequestBody
+	case f.Field("Authorization") != "":
+		return false, ReasonAuthorization
+	case p.Cookies.Personal(f.Field("Cookie")):
+		return false, ReasonCookie
+	}
+	// A client's wish for a newer answer (no-cache, max-age=0) is not honoured: whoever reloads would otherwise decide
+	// how often the backend works. Its wish that nothing be kept is.
+	if cc := f.Field("Cache-Control"); cc != "" && parseCacheControl(cc).has(ccNoStore) {
+		return false, ReasonRequestStore
+	}
+	return true, ReasonNone
+}
+
+// CookieRule tells which cookies make a request personal: all but those that it names as Anonymous.
+type CookieRule struct {
+	exact    map[string]struct{}
+	prefixes []string
+}
+
+// NewCookieRule makes the rule from patterns: a cookie's name, or the start of one followed by `*`. Names are compared
+// with regard to case, as user agents do (RFC 6265, section 5.3).
+func NewCookieRule(anonymous []string) CookieRule {
+	r := CookieRule{exact: make(map[string]struct{})}
+	for _, pattern := range anonymous {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+			r.prefixes = append(r.prefixes, prefix)
+		} else {
+			r.exact[pattern] = struct{}{}
+		}
+	}
+	return r
+}
+
+// Personal tells whether a Cookie field's value holds any cookie that is not anonymous. Whatever is no proper cookie
+// pair counts as personal.
+func (r CookieRule) Personal(cookie string) bool {
+	for cookie != "" {
+		var pair string
+		pair, cookie, _ = strings.Cut(cookie, ";")
+		pair = strings.Trim(pair, " \t")
+		if pair == "" {
+			continue
+		}
+		name, _, ok := strings.Cut(pair, "=")
+		if !ok || !r.anonymous(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r CookieRule) anonymous(name string) bool {
+	if _, ok := r.exact[name]; ok {
+		return true
+	}
+	for _, prefix := range r.prefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
