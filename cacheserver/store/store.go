@@ -18,11 +18,12 @@ type Config struct {
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called often: it must be cheap
 }
 
-// Errors of Alloc.
+// Errors of Alloc, and ErrLimit of SetMemoryLimit.
 var (
 	ErrTooLarge = errors.New("object too large for cache")
 	ErrNoMemory = errors.New("out of memory storing object")
 	ErrKey      = errors.New("key empty or too long")
+	ErrLimit    = errors.New("memory limit out of the reserved range")
 )
 
 // Mode is what a Commit does with an item that is, or is not, there.
