@@ -16,6 +16,7 @@ func Memcached(tb testing.TB, flags ...string) (addr string, p *Proc) {
 	port := FreePort(tb)
 	args := append([]string{"-p", strconv.Itoa(port), "-l", "127.0.0.1", "-U", "0", "-u", "nobody"}, flags...)
 	p = Start(tb, "memcached", args...)
+	tb.Cleanup(p.Kill) // told to stop it takes a second, and it has nothing to save
 	addr = fmt.Sprintf("127.0.0.1:%d", port)
 	p.WaitListen(tb, addr)
 	return addr, p

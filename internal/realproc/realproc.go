@@ -57,7 +57,7 @@ func FreeAddr(tb testing.TB) string {
 }
 
 // SocketPath returns a path for a unix socket that is short enough for sun_path (108 bytes), in a folder that is
-// removed with the test; t.TempDir is often too long.
+// removed with the test and open to every user; t.TempDir is often too long.
 func SocketPath(tb testing.TB, name string) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pg")
@@ -65,6 +65,9 @@ func SocketPath(tb testing.TB, name string) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil { // daemons that root starts become another user
+		tb.Fatal(err)
+	}
 	return filepath.Join(dir, name)
 }
 

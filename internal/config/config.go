@@ -1,0 +1,197 @@
+// Package config is what an operator may say to the filler and the gateway: a strict YAML file and flags over it.
+//
+// Nothing is guessed: an unknown field, a value that does not parse and a combination that makes no sense are errors
+// that name the file, the line, the field and the remedy. A flag beats the file, the file beats the default.
+package config
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"pagegate/nginx"
+)
+
+// Program tells which program a configuration is for; some fields make sense for one only.
+type Program string
+
+// The programs that this package configures.
+const (
+	Filler  Program = "filler"
+	Gateway Program = "gateway"
+)
+
+// Config is the whole configuration. Each field's comment gives its meaning, unit and default; Default sets them.
+type Config struct {
+	// Listen is where clients, or nginx, connect: host:port or unix:/path. Default 127.0.0.1:8080 for the gateway,
+	// 127.0.0.1:8082 for the filler.
+	Listen string `yaml:"listen"`
+	// Admin is where health, metrics and profiles are served; empty for nowhere, the default.
+	Admin string `yaml:"admin"`
+	// Backend is where pages come from: http://host:port, https://host:port, http+unix:///path.sock, file:///dir, demo:.
+	Backend string `yaml:"backend"`
+	// Cache names the memcached servers that hold the pages. For the gateway none means a store of its own.
+	Cache Cache `yaml:"cache"`
+	// Memory bounds the gateway's own store, in bytes; default 64 MiB. Not for a filler.
+	Memory Size `yaml:"memory"`
+
+	// Key is the page key as a template of nginx variables; default $uri?$args. The nginx in front must set the same.
+	Key string `yaml:"key"`
+	// Hosts are the site's names. Shared fills are sent with the first as Host, or, if the key holds $host, with the
+	// request's own when it is one of them. Default: the backend's host.
+	Hosts []string `yaml:"hosts"`
+	// Scheme is what clients use, told to the backend as X-Forwarded-Proto: http, the default, or https.
+	Scheme string `yaml:"scheme"`
+
+	// TTL is how long plain anonymous HTML without freshness of its own is kept; default 60 s, 0 for not at all.
+	TTL Duration `yaml:"ttl"`
+	// Stale is how long past its freshness a page may be served when the backend fails; default 1 h, 0 for never.
+	Stale Duration `yaml:"stale"`
+	// MaxBody is the largest page that is stored, in bytes; default 8 MiB (a memcached server takes 1 MiB unless -I says
+	// more). A larger page is answered all the same.
+	MaxBody Size `yaml:"max_body"`
+	// PassFor is how long the requests for a page that turned out not to be storable go to the backend each by itself;
+	// default 10 s.
+	PassFor Duration `yaml:"pass_for"`
+	// Cookies says which cookies leave a request anonymous.
+	Cookies Cookies `yaml:"cookies"`
+	// Nginx says what the nginx in front adds to a hit by itself.
+	Nginx Nginx `yaml:"nginx"`
+	// Timeouts bound the waits for the backend.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// Store bounds the writing of pages in the background.
+	Store Store `yaml:"store"`
+	// Log says what is logged.
+	Log Log `yaml:"log"`
+}
+
+// Cache is the part about memcached servers.
+type Cache struct {
+	// Servers as in nginx's upstream block and in its order: host:port or unix:/path, then, if wanted, weight=N and down.
+	Servers List `yaml:"servers"`
+	// Hash is how nginx's upstream chooses a server: consistent, the default (hash $memcached_key consistent), or modulo
+	// (hash $memcached_key).
+	Hash string `yaml:"hash"`
+	// Timeout bounds connecting to a server and each exchange with it; default 500 ms.
+	Timeout Duration `yaml:"timeout"`
+	// RetryAfter is how long a server that failed is left alone; default 1 s.
+	RetryAfter Duration `yaml:"retry_after"`
+}
+
+// Cookies is the part about cookies. Each cookie that is not anonymous makes its request personal.
+type Cookies struct {
+	// Anonymous adds names to the list of analytics cookies that ships with pagegate; `*` at the end stands for any rest.
+	Anonymous []string `yaml:"anonymous"`
+}
+
+// Nginx is the part about what nginx gives to a hit by itself; it must say what the nginx configuration says.
+type Nginx struct {
+	// DefaultType is the location's default_type; default as nginx/types.conf says: "text/html; charset=utf-8".
+	DefaultType string `yaml:"default_type"`
+	// Types replaces the table that ships as nginx/types.conf: extension to content type.
+	Types map[string]string `yaml:"types"`
+	// Adds are the fields that the location adds to every answer (add_header NAME VALUE always).
+	Adds map[string]string `yaml:"adds"`
+}
+
+// Timeouts is the part about the waits for the backend.
+type Timeouts struct {
+	// Connect bounds connecting; default 2 s.
+	Connect Duration `yaml:"connect"`
+	// Header bounds the wait for the response's head; default 30 s.
+	Header Duration `yaml:"header"`
+	// Idle bounds the wait for more of a body; default 30 s.
+	Idle Duration `yaml:"idle"`
+	// Drain is how long requests under way may go on when the program is told to stop; default 10 s.
+	Drain Duration `yaml:"drain"`
+}
+
+// Store is the part about writing pages in the background.
+type Store struct {
+	// Workers write pages; default 4.
+	Workers int `yaml:"workers"`
+	// Queue bounds the pages that wait for a worker; default 256. A page beyond it is answered and not stored.
+	Queue int `yaml:"queue"`
+}
+
+// Log is the part about the log, which goes to standard error.
+type Log struct {
+	// Level is debug, info (the default), warn or error.
+	Level string `yaml:"level"`
+	// Access logs every request that was not a plain hit, with the reason for what became of it; default false.
+	Access bool `yaml:"access"`
+}
+
+// Default returns a program's configuration before anything is said.
+func Default(p Program) *Config {
+	c := &Config{
+		Listen:   "127.0.0.1:8080",
+		Cache:    Cache{Hash: "consistent", Timeout: Duration(500 * time.Millisecond), RetryAfter: Duration(time.Second)},
+		Memory:   64 << 20,
+		Key:      "$uri?$args",
+		Scheme:   "http",
+		TTL:      Duration(time.Minute),
+		Stale:    Duration(time.Hour),
+		MaxBody:  8 << 20,
+		PassFor:  Duration(10 * time.Second),
+		Nginx:    Nginx{DefaultType: nginx.DefaultType()},
+		Timeouts: Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
+		Store:    Store{Workers: 4, Queue: 256},
+		Log:      Log{Level: "info"},
+	}
+	if p == Filler {
+		c.Listen = "127.0.0.1:8082"
+		c.Memory = 0
+	}
+	return c
+}
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
+
+// Duration is a time span as Go writes it: 500ms, 60s, 1h30m; 0 needs no unit.
+type Duration time.Duration
+
+// Set parses a span; it makes Duration a flag's value.
+func (d *Duration) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is no time span: write a number with a unit, such as 500ms, 60s or 1h", s)
+	}
+	if v < 0 {
+		return fmt.Errorf("%q is negative", s)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// String is the span as Set reads it.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Type names the kind of value in a flag's help.
+func (d *Duration) Type() string { return "time" }
+
+// Size is a number of bytes: 64MiB, 1GB, 4096.
+type Size int64
+
+// Set parses a size; it makes Size a flag's value.
+func (b *Size) Set(s string) error {
+	v, err := humanize.ParseBytes(s)
+	if err != nil || v > 1<<50 {
+		return fmt.Errorf("%q is no size: write a number of bytes or with a unit, such as 64MiB or 1GiB", s)
+	}
+	*b = Size(v)
+	return nil
+}
+
+// String is the size as Set reads it.
+func (b Size) String() string {
+	const mib = 1 << 20
+	if b >= mib && b%mib == 0 {
+		return fmt.Sprintf("%dMiB", b/mib)
+	}
+	return fmt.Sprintf("%dB", int64(b))
+}
+
+// Type names the kind of value in a flag's help.
+func (b *Size) Type() string { return "size" }

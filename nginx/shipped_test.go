@@ -1,0 +1,25 @@
+package nginx
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestShippedFilesAreRead(t *testing.T) {
+	if got := DefaultType(); got != "text/html; charset=utf-8" {
+		t.Errorf("default type %q", got)
+	}
+	types := Types()
+	for ext, want := range map[string]string{
+		"css": "text/css", "js": "text/javascript", "mjs": "text/javascript", "txt": "text/plain; charset=utf-8",
+		"json": "application/json", "html": "",
+	} {
+		if types[ext] != want {
+			t.Errorf("%s: %q, want %q", ext, types[ext], want)
+		}
+	}
+	cookies := AnalyticsCookies()
+	if !slices.Contains(cookies, "_ga") || !slices.Contains(cookies, "_ga_*") || slices.Contains(cookies, "") {
+		t.Errorf("cookies: %q", cookies)
+	}
+}
