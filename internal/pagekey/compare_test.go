@@ -173,15 +173,14 @@ func TestServerNameEqualsNginx(t *testing.T) {
 func TestExtensionEqualsNginx(t *testing.T) {
 	known := []string{"a", "b", "c", "aa", "ab", "abc", "css", "x%y", "a+b"}
 	var conf strings.Builder
-	addr := realproc.FreeAddr(t)
-	fmt.Fprintf(&conf, "%sserver { listen %s; default_type x/none; types {\n", keepOpen, addr)
+	socket := realproc.SocketPath(t, "nginx")
+	fmt.Fprintf(&conf, "%sserver { listen unix:%s; default_type x/none; types {\n", keepOpen, socket)
 	for i, extension := range known {
 		fmt.Fprintf(&conf, "x/%d \"%s\";\n", i, extension)
 	}
 	conf.WriteString("} location / { return 200 x; } }\n")
-	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf.String()), addr)
-	client := pagekeytest.NewClient(addr)
-	t.Cleanup(client.Close)
+	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf.String()), "unix:"+socket)
+	client := pagekeytest.NewClient(t, socket)
 
 	tokens := rapid.SampledFrom([]string{
 		".", ".", ".", "/", "a", "A", "b", "B", "c", "CSS", "css", "%2e", "%2F", "%3F", "%25", "%41", "+", "~", "?", "#",
@@ -217,14 +216,13 @@ func TestExtensionEqualsNginx(t *testing.T) {
 
 // TestOriginEqualsNginx compares the origin-form target with the one that nginx's proxy_pass sends to a backend.
 func TestOriginEqualsNginx(t *testing.T) {
-	front, back := realproc.FreeAddr(t), realproc.FreeAddr(t)
+	front, back := realproc.SocketPath(t, "front"), realproc.SocketPath(t, "back")
 	conf := keepOpen + fmt.Sprintf(`
-upstream back { server %s; keepalive 4; }
-server { listen %s; location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; } }
-server { listen %s; location / { return 200 $request_uri; } }`, back, front, back)
-	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf), front)
-	client := pagekeytest.NewClient(front)
-	t.Cleanup(client.Close)
+upstream back { server unix:%s; keepalive 4; }
+server { listen unix:%s; location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+server { listen unix:%s; location / { return 200 $request_uri; } }`, back, front, back)
+	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf), "unix:"+front)
+	client := pagekeytest.NewClient(t, front)
 	rapid.Check(t, func(t *rapid.T) {
 		var targets, requests []string
 		for range 30 {

@@ -41,23 +41,18 @@ func startNginx(t *testing.T, servers []nginxServer) *askedNginx {
 	var conf strings.Builder
 	conf.WriteString(keepOpen)
 	fmt.Fprintf(&conf, "upstream cache { server %s max_fails=0; keepalive 8; }\n", l.Addr())
-	var first string
-	for _, s := range servers {
-		addr := realproc.FreeAddr(t)
-		if first == "" {
-			first = addr
-		}
+	sockets := realproc.SocketPath(t, "nginx")
+	for i, s := range servers {
+		path := fmt.Sprint(sockets, i)
 		merge := "on"
 		if !s.mergeSlashes {
 			merge = "off"
 		}
-		fmt.Fprintf(&conf, "server { listen %s; server_name %s; merge_slashes %s;\n", addr, testServerName, merge)
+		fmt.Fprintf(&conf, "server { listen unix:%s; server_name %s; merge_slashes %s;\n", path, testServerName, merge)
 		fmt.Fprintf(&conf, "location / { set $memcached_key %q; memcached_pass cache; } }\n", s.template)
-		c := pagekeytest.NewClient(addr)
-		t.Cleanup(c.Close)
-		n.clients = append(n.clients, c)
+		n.clients = append(n.clients, pagekeytest.NewClient(t, path))
 	}
-	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf.String()), first)
+	realproc.Nginx(t, realproc.NginxHTTP(t.TempDir(), conf.String()), "unix:"+sockets+"0")
 	return n
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -31,16 +32,21 @@ type Answer struct {
 
 // Client sends raw requests over one kept connection. It is not safe for concurrent use.
 type Client struct {
-	addr string
+	path string
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-// NewClient returns a client of the nginx at addr ("host:port"). Close ends its connection.
-func NewClient(addr string) *Client { return &Client{addr: addr} }
+// NewClient returns a client of the nginx that listens on the unix socket at path; its connection ends with the test.
+// Sockets rather than ports: a test with dozens of `listen` lines would now and then be given the same free port twice.
+func NewClient(tb testing.TB, path string) *Client {
+	c := &Client{path: path}
+	tb.Cleanup(c.close)
+	return c
+}
 
-// Close ends the connection, if there is one.
-func (c *Client) Close() {
+// close ends the connection, if there is one.
+func (c *Client) close() {
 	if c.conn != nil {
 		c.conn.Close()
 		c.conn = nil
@@ -68,7 +74,7 @@ func (c *Client) Do(t Failer, requests []string) []Answer {
 			answer, closed := c.receive(t, request)
 			answers = append(answers, answer)
 			if closed {
-				c.Close()
+				c.close()
 				break
 			}
 		}
@@ -79,7 +85,7 @@ func (c *Client) Do(t Failer, requests []string) []Answer {
 func (c *Client) send(t Failer, raw string) {
 	t.Helper()
 	if c.conn == nil {
-		conn, err := net.Dial("tcp", c.addr)
+		conn, err := net.Dial("unix", c.path)
 		if err != nil {
 			t.Fatalf("nginx: %v", err)
 		}
