@@ -3,35 +3,136 @@ package store
 // Item is a found item and a reference to it. Until Release its value stays valid and unchanged, though the key is
 // deleted, evicted or set anew meanwhile. It is a small value, meant to be kept on the stack or in a connection's state;
 // copies share one reference, so exactly one of them is released. The zero Item is not valid.
-type Item struct{ e *entry }
+type Item struct {
+	s       *Store
+	c       chunk
+	cas     uint64
+	r       ref
+	exptime uint32
+}
 
 // Flags returns the client's flags.
-func (it Item) Flags() uint32 { return it.e.flags }
+func (it Item) Flags() uint32 { return it.c.flags() }
 
 // CAS returns the item's CAS id as it was at the look-up; 0 if the store keeps none.
-func (it Item) CAS() uint64 { return it.e.cas }
+func (it Item) CAS() uint64 { return it.cas }
 
 // Len returns the length of the value in bytes.
-func (it Item) Len() int { return len(it.e.value) }
+func (it Item) Len() int { return it.c.valueLen() }
 
 // Exptime returns when the item expires, in unix seconds, as it was at the look-up; 0 is never.
-func (it Item) Exptime() int64 { return it.e.exptime }
+func (it Item) Exptime() int64 { return int64(it.exptime) }
 
 // Class returns the number of the slab class that the item counts in, from 1, for counters by class.
-func (it Item) Class() int { return 1 }
+func (it Item) Class() int { return it.s.classOf(it.r).id }
 
 // Bytes returns the value without copying it when it lies in one piece, and false when it is a chain of pieces. The
 // bytes must not be written to and must not be used after Release.
-func (it Item) Bytes() ([]byte, bool) { return it.e.value, true }
+func (it Item) Bytes() ([]byte, bool) {
+	if it.c.firstPiece() != 0 {
+		return nil, false
+	}
+	return it.head(), true
+}
 
 // Segments appends the pieces of the value, in order, to dst and returns it. The rules of Bytes hold for each piece. An
 // empty value has no pieces.
 func (it Item) Segments(dst [][]byte) [][]byte {
-	if len(it.e.value) == 0 {
+	if it.Len() == 0 {
 		return dst
 	}
-	return append(dst, it.e.value)
+	dst = append(dst, it.head())
+	for piece := it.c.firstPiece(); piece != 0; {
+		c := it.s.at(piece)
+		dst = append(dst, c.pieceBytes())
+		piece = c.next()
+	}
+	return dst
 }
 
+// head returns the part of the value in the head chunk.
+func (it Item) head() []byte { return it.c.headBytes(int(it.s.sizes[it.r.page()])) }
+
 // Release gives the reference back. It is called once per Item, from any goroutine.
-func (it Item) Release() {}
+func (it Item) Release() { it.s.unref(it.r, it.c) }
+
+// Get looks a key up and takes a reference to its item, which the caller must Release. An expired or flushed item is
+// not found, and its memory is given back. Keys that are too long or empty are never found. An item of which a million
+// references are held is not found either until some are released.
+func (s *Store) Get(key []byte) (Item, bool) {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	r, c := s.find(st, hash, key, now)
+	if r == 0 || !c.tryPinRead() {
+		st.mu.Unlock()
+		return Item{}, false
+	}
+	s.bump(r, c, now)
+	it := Item{s: s, c: c, cas: c.cas(), r: r, exptime: c.exptime()}
+	st.mu.Unlock()
+	return it, true
+}
+
+// GetAndTouch is Get and Touch in one step.
+func (s *Store) GetAndTouch(key []byte, exptime int64) (Item, bool) {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r, c := s.find(st, hash, key, now)
+	if r == 0 || !c.tryPinRead() {
+		return Item{}, false
+	}
+	s.touch(r, c, exptime, now)
+	return Item{s: s, c: c, cas: c.cas(), r: r, exptime: c.exptime()}, true
+}
+
+// Touch sets when an item expires: exptime in unix seconds, 0 is never, a time that has passed is at once. It returns
+// Stored or NotFound. The CAS id stays.
+func (s *Store) Touch(key []byte, exptime int64) Status {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r, c := s.find(st, hash, key, now)
+	if r == 0 {
+		return NotFound
+	}
+	s.touch(r, c, exptime, now)
+	return Stored
+}
+
+// touch gives a linked item another expiry and a place at the front of its LRU list. The caller holds the stripe.
+func (s *Store) touch(r ref, c chunk, exptime int64, now uint32) {
+	s.setExptime(r, c, clampExptime(exptime))
+	s.bump(r, c, now)
+	s.classOf(r).hits.touches.Add(1)
+}
+
+// Delete removes an item. It returns Stored or NotFound.
+func (s *Store) Delete(key []byte) Status {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r, c := s.find(st, hash, key, now)
+	if r == 0 {
+		return NotFound
+	}
+	s.classOf(r).hits.deletes.Add(1)
+	s.unlink(st, hash, r, c)
+	return Stored
+}
+
+// Drop removes an item without counting it as a deletion: memcached does so when a new value is too large, so that
+// nobody reads the outdated one.
+func (s *Store) Drop(key []byte) {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if r, c := s.find(st, hash, key, now); r != 0 {
+		s.unlink(st, hash, r, c)
+	}
+}

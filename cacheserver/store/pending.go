@@ -1,45 +1,125 @@
 package store
 
 // Pending is memory for an item that is being written: Alloc takes it, the caller fills it, and exactly one of Commit
-// and Abort ends it. It is used by one goroutine at a time. Other goroutines don't see the item before Commit.
+// and Abort ends it. It is used by one goroutine at a time. Other goroutines don't see the item before Commit. The zero
+// Pending is not valid, and a Pending must not be copied once writing has begun.
 type Pending struct {
-	s   *Store
-	e   *entry
-	off int
+	s         *Store
+	c         chunk
+	hash      uint64
+	rest      []byte // of the piece that is being filled
+	remaining int    // of the value
+	r         ref
+	nextPiece ref
+}
+
+// Alloc takes memory for an item whose value has size bytes. It may evict others for it. exptime is in unix seconds, 0
+// is never, a time that has passed makes an item that nobody sees. The key is copied. Errors: ErrKey, ErrTooLarge if the
+// item by memcached's reckoning (its header, key and value) is over ItemSizeMax, ErrNoMemory.
+func (s *Store) Alloc(key []byte, flags uint32, exptime int64, size int) (Pending, error) {
+	if len(key) == 0 || len(key) > s.cfg.KeyMax {
+		return Pending{}, ErrKey
+	}
+	if size < 0 || size > s.cfg.ItemSizeMax || !s.fits(len(key), flags, size) {
+		return Pending{}, ErrTooLarge
+	}
+	r, c := s.allocItem(key, flags, clampExptime(exptime), size, s.now())
+	if r == 0 {
+		return Pending{}, ErrNoMemory
+	}
+	return s.pendingFor(r, c, s.hash(key)), nil
+}
+
+// pendingFor starts the writing of an allocated item's value.
+func (s *Store) pendingFor(r ref, c chunk, hash uint64) Pending {
+	return Pending{
+		s: s, c: c, r: r, hash: hash,
+		rest:      c.headBytes(int(s.sizes[r.page()])),
+		remaining: c.valueLen(),
+		nextPiece: c.firstPiece(),
+	}
 }
 
 // Remaining returns how many bytes of the value are still to be written.
-func (p *Pending) Remaining() int { return len(p.e.value) - p.off }
+func (p *Pending) Remaining() int { return p.remaining }
 
 // Next returns the next piece of memory to be filled: empty when nothing remains, else at least one byte, and often all
 // that remains. What the caller has written there counts after Advance.
-func (p *Pending) Next() []byte { return p.e.value[p.off:] }
+func (p *Pending) Next() []byte {
+	if len(p.rest) == 0 && p.nextPiece != 0 {
+		c := p.s.at(p.nextPiece)
+		p.rest, p.nextPiece = c.pieceBytes(), c.next()
+	}
+	return p.rest
+}
 
 // Advance says that the first n bytes of Next are written. It panics if n is more than Next has.
 func (p *Pending) Advance(n int) {
-	if n < 0 || n > p.Remaining() {
-		panic("store: Advance beyond the piece")
-	}
-	p.off += n
+	p.rest = p.rest[n:]
+	p.remaining -= n
 }
 
 // Write copies as much of b as still fits and returns how much that was.
 func (p *Pending) Write(b []byte) int {
-	n := copy(p.Next(), b)
-	p.Advance(n)
-	return n
+	written := 0
+	for written < len(b) && p.remaining > 0 {
+		n := copy(p.Next(), b[written:])
+		p.Advance(n)
+		written += n
+	}
+	return written
 }
 
 // Class returns the number of the slab class that the item counts in, from 1, for counters by class.
-func (p *Pending) Class() int { return 1 }
+func (p *Pending) Class() int { return p.s.classOf(p.r).id }
+
+// Abort gives the memory back; nothing is stored, and the present item, if any, stays.
+func (p *Pending) Abort() { p.s.unref(p.r, p.c) }
 
 // Commit stores the item as mode says and returns the item's new CAS id (0 if not stored, or if the store keeps none).
-// The whole value must have been written: Remaining is 0. cas is looked at in mode CAS only. Whatever the Status, p is
-// spent.
+// The whole value must have been written: Remaining is 0. cas is the id that the present item must have; 0 is any, except in
+// mode CAS. Whatever the Status, p is spent.
 //
 // The statuses: Set: Stored. Add: Stored, NotStored. Replace: Stored, NotStored. CAS: Stored, Exists, NotFound. Append
 // and Prepend join the data to the present item, whose flags and expiry stay: Stored, NotStored, TooLarge, NoMemory.
-func (p *Pending) Commit(mode Mode, cas uint64) (Status, uint64) { return p.s.commit(p.e, mode, cas) }
+// With a cas that is not 0, every mode may also give Exists and NotFound.
+func (p *Pending) Commit(mode Mode, cas uint64) (Status, uint64) {
+	if p.remaining != 0 {
+		panic("store: Commit of a value that is not written to its end")
+	}
+	if mode == Append || mode == Prepend {
+		return p.s.join(p, mode == Prepend, cas)
+	}
+	s, now := p.s, p.s.now()
+	st := s.index.stripe(p.hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	old, oldChunk := s.find(st, p.hash, p.c.key(), now)
+	if status := s.mayStore(mode, cas, old, oldChunk); status != Stored {
+		s.unref(p.r, p.c)
+		return status, 0
+	}
+	if old != 0 {
+		s.unlink(st, p.hash, old, oldChunk)
+	}
+	return Stored, s.link(st, p.hash, p.r, p.c, now)
+}
 
-// Abort gives the memory back; nothing is stored, and the present item, if any, stays.
-func (p *Pending) Abort() {}
+// mayStore decides whether a mode allows an item to be stored where old is the present one, 0 for none. The caller
+// holds the stripe.
+func (s *Store) mayStore(mode Mode, cas uint64, old ref, c chunk) Status {
+	if mode == CAS || cas != 0 {
+		if old == 0 {
+			return NotFound
+		}
+		if c.cas() != cas {
+			s.classOf(old).hits.casBadval.Add(1)
+			return Exists
+		}
+		s.classOf(old).hits.casHits.Add(1)
+	}
+	if (mode == Add && old != 0) || (mode != Set && mode != Add && old == 0) {
+		return NotStored
+	}
+	return Stored
+}

@@ -1,5 +1,10 @@
 package store
 
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
 // Stats are the figures of the whole store, as of one moment or, while others write, nearly so. The names in the
 // comments are those of memcached's general `stats`.
 type Stats struct {
@@ -26,14 +31,14 @@ type Stats struct {
 type ClassStats struct {
 	ID            int    // the number of the class, from 1
 	ChunkSize     int    // bytes of a chunk
-	ChunksPerPage int    //
+	ChunksPerPage int    // of that size in a page of 1 MiB; pages that are cut to fit hold more
 	TotalPages    uint64 // pages of 1 MiB that the class holds
 	TotalChunks   uint64 // chunks in them
 	UsedChunks    uint64 // of these, in use
 	FreeChunks    uint64 // of these, free
 	MemRequested  uint64 // bytes that the items in them really need
-	Sets          uint64 // cmd_set: items stored
-	DeleteHits    uint64
+	Sets          uint64 // cmd_set: items stored, by append or incr too
+	DeleteHits    uint64 // delete_hits, and so on
 	IncrHits      uint64
 	DecrHits      uint64
 	CASHits       uint64
@@ -72,41 +77,106 @@ type Class struct {
 	PerPage   int // chunks in a page of 1 MiB
 }
 
-// ItemInfo is what Walk tells about an item besides its key.
-type ItemInfo struct {
-	Flags      uint32
-	Exptime    int64 // unix seconds; 0 is never
-	LastAccess int64 // unix seconds, exact to a minute
-	CAS        uint64
-	Len        int  // bytes of the value
-	Size       int  // bytes of header, key and value
-	Class      int  // number of the slab class
-	Fetched    bool // read since it was stored
-}
-
 // Stats returns the figures of the store. It takes every lock in turn, each for a moment.
 func (s *Store) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{CurrItems: uint64(len(s.m)), LimitMaxBytes: s.cfg.MemoryLimit, HashPowerLevel: 16}
+	st := Stats{PagesMoved: s.pagesMoved.Load()}
+	s.addIndexStats(&st)
+	for id := 1; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		k.mu.Lock()
+		st.TotalItems += k.stored
+		st.Bytes += k.bytes
+		st.Evictions += k.evicting.evicted
+		st.Reclaimed += k.evicting.reclaimed
+		st.ExpiredUnfetched += k.evicting.expiredUnfetched
+		st.EvictedUnfetched += k.evicting.evictedUnfetched
+		k.mu.Unlock()
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	st.LimitMaxBytes = int64(s.pool.limit) << pageShift
+	st.FreePages = uint64(len(s.pool.used) + len(s.pool.cold))
+	st.TotalMalloced = uint64(s.pool.owned) << pageShift
+	return st
+}
+
+func (s *Store) addIndexStats(st *Stats) {
+	buckets := uint64(0)
+	for i := range s.index.stripes {
+		stripe := &s.index.stripes[i]
+		stripe.mu.Lock()
+		st.CurrItems += uint64(stripe.items)
+		st.GetExpired += stripe.getExpired
+		st.GetFlushed += stripe.getFlushed
+		st.HashIsExpanding = st.HashIsExpanding || stripe.split != 0
+		buckets += uint64(1<<stripe.level + stripe.split)
+		stripe.mu.Unlock()
+	}
+	st.HashPowerLevel = bits.Len64(buckets) - 1
+	st.HashBytes = 4 * buckets
 }
 
 // ClassStats returns the figures of the classes that hold pages, in the order of their numbers.
-func (s *Store) ClassStats() []ClassStats { return nil }
+func (s *Store) ClassStats() []ClassStats {
+	var all []ClassStats
+	for id := 1; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		k.mu.Lock()
+		st := ClassStats{
+			ID: id, ChunkSize: k.spec.size, ChunksPerPage: k.spec.perPage,
+			TotalPages: uint64(k.pages.Load()), TotalChunks: k.chunks, UsedChunks: k.used, FreeChunks: k.chunks - k.used,
+			MemRequested: k.bytes, Sets: k.stored,
+		}
+		k.mu.Unlock()
+		st.DeleteHits, st.TouchHits = k.hits.deletes.Load(), k.hits.touches.Load()
+		st.IncrHits, st.DecrHits = k.hits.incrs.Load(), k.hits.decrs.Load()
+		st.CASHits, st.CASBadval = k.hits.casHits.Load(), k.hits.casBadval.Load()
+		if st.TotalPages > 0 {
+			all = append(all, st)
+		}
+	}
+	return all
+}
 
 // ItemStats returns the figures of the classes that hold items, in the order of their numbers.
-func (s *Store) ItemStats() []ItemStats { return nil }
+func (s *Store) ItemStats() []ItemStats {
+	var all []ItemStats
+	now := s.now()
+	for id := 1; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		k.mu.Lock()
+		if k.list.count > 0 {
+			e := &k.evicting
+			all = append(all, ItemStats{
+				ID: id, Number: k.list.count, Age: age(s.at(k.list.tail), now), MemRequested: k.bytes,
+				Evicted: e.evicted, EvictedNonzero: e.evictedNonzero, EvictedTime: e.evictedTime,
+				EvictedUnfetched: e.evictedUnfetched, OutOfMemory: e.outOfMemory, Reclaimed: e.reclaimed,
+				ExpiredUnfetched: e.expiredUnfetched, TailRefLocked: e.refLocked,
+			})
+		}
+		k.mu.Unlock()
+	}
+	return all
+}
 
 // ResetStats sets the counters to zero, not the figures that tell a present state.
-func (s *Store) ResetStats() {}
-
-// SizeHistogram counts the live items by size, in ascending order. It walks over all items: the cost is theirs.
-func (s *Store) SizeHistogram() []SizeBucket { return nil }
-
-// SlabClasses returns the table of slab classes.
-func (s *Store) SlabClasses() []Class { return nil }
-
-// Walk calls fn for each live item until fn returns false. No lock is held during the call, and none for long: an item
-// that is there all the while is shown exactly once, one that comes or goes meanwhile at most once. key is valid only
-// during the call.
-func (s *Store) Walk(fn func(key []byte, it ItemInfo) bool) {}
+func (s *Store) ResetStats() {
+	for i := range s.index.stripes {
+		st := &s.index.stripes[i]
+		st.mu.Lock()
+		st.getExpired, st.getFlushed = 0, 0
+		st.mu.Unlock()
+	}
+	for id := range s.classes {
+		k := &s.classes[id]
+		k.mu.Lock()
+		k.evicting = evictCounters{}
+		k.stored = 0
+		k.mu.Unlock()
+		for _, n := range []*atomic.Uint64{
+			&k.hits.deletes, &k.hits.touches, &k.hits.incrs, &k.hits.decrs, &k.hits.casHits, &k.hits.casBadval,
+		} {
+			n.Store(0)
+		}
+	}
+}

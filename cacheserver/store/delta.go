@@ -1,0 +1,145 @@
+package store
+
+import (
+	"math"
+	"strconv"
+)
+
+// numberMax is how long a value may be to count as a number: memcached's limit, 20 digits and room for blanks.
+const numberMax = 22
+
+// Delta adds delta to the decimal number that the value is, or subtracts it. Adding wraps at 2^64, subtracting stops
+// at 0. A result that is shorter than the old text is padded with spaces behind it, so the value never gets shorter.
+// Flags and expiry stay, the CAS id is new. If cas is not 0 the item must have that CAS id. It returns the result and
+// the new CAS id with Stored, or NotFound, Exists, NonNumeric, NoMemory.
+func (s *Store) Delta(key []byte, delta uint64, decr bool, cas uint64) (value, newCAS uint64, status Status) {
+	for {
+		value, newCAS, status, changed := s.tryDelta(key, delta, decr, cas)
+		if !changed {
+			return value, newCAS, status
+		}
+	}
+}
+
+// tryDelta does what Delta says; changed tells that another writer came in between.
+func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas uint64) (value, newCAS uint64, status Status, changed bool) {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	old, c := s.find(st, hash, key, now)
+	status = s.mayDelta(old, c, cas)
+	var text []byte
+	if status == Stored {
+		var number [numberMax]byte
+		value, text, status = s.count(number[:0], old, c, delta, decr)
+	}
+	if status != Stored {
+		st.mu.Unlock()
+		return 0, 0, status, false
+	}
+	hits := &s.classOf(old).hits
+	if len(text) == c.valueLen() && c.state().Load()&refMask == 1 {
+		// No reader holds the item, and none can come while the stripe is held.
+		copy(c.headBytes(int(s.sizes[old.page()])), text)
+		newCAS = s.nextCAS()
+		c.setCAS(newCAS)
+		s.bump(old, c, now)
+		st.mu.Unlock()
+		hits.countDelta(decr)
+		return value, newCAS, Stored, false
+	}
+	pinned := c.tryPin()
+	st.mu.Unlock()
+	if !pinned {
+		return 0, 0, NoMemory, false
+	}
+	defer s.unref(old, c)
+	newCAS, status, changed = s.replaceValue(hash, old, c, text, now)
+	if status == Stored && !changed {
+		hits.countDelta(decr)
+	}
+	return value, newCAS, status, changed
+}
+
+// mayDelta decides whether an item is there and has the CAS id asked for.
+func (s *Store) mayDelta(old ref, c chunk, cas uint64) Status {
+	switch {
+	case old == 0:
+		return NotFound
+	case cas != 0 && c.cas() != cas:
+		return Exists
+	}
+	return Stored
+}
+
+// count computes the new number and its text, as long as the old one at least, in buf.
+func (s *Store) count(buf []byte, r ref, c chunk, delta uint64, decr bool) (value uint64, text []byte, status Status) {
+	if c.valueLen() > numberMax {
+		return 0, nil, NonNumeric
+	}
+	old, ok := parseNumber(c.headBytes(int(s.sizes[r.page()])))
+	if !ok {
+		return 0, nil, NonNumeric
+	}
+	switch {
+	case !decr:
+		value = old + delta
+	case delta < old:
+		value = old - delta
+	}
+	text = strconv.AppendUint(buf, value, 10)
+	for len(text) < c.valueLen() {
+		text = append(text, ' ')
+	}
+	return value, text, Stored
+}
+
+// replaceValue puts a new item with the same key, flags and expiry in the place of old, which the caller has pinned.
+func (s *Store) replaceValue(hash uint64, old ref, c chunk, text []byte, now uint32) (cas uint64, status Status, changed bool) {
+	r, rc := s.allocItem(c.key(), c.flags(), 0, len(text), now)
+	if r == 0 {
+		return 0, NoMemory, false
+	}
+	p := s.pendingFor(r, rc, hash)
+	p.Write(text)
+	cas, ok := s.replace(hash, old, c, r, rc, now)
+	return cas, Stored, !ok
+}
+
+func (h *opCounters) countDelta(decr bool) {
+	if decr {
+		h.decrs.Add(1)
+	} else {
+		h.incrs.Add(1)
+	}
+}
+
+// parseNumber reads a number as memcached does, whose rule is strtoull's: blanks, a sign, digits, and then the end or a blank,
+// whatever follows. A negative number counts if it wraps to less than 2^63.
+func parseNumber(b []byte) (n uint64, ok bool) {
+	for len(b) > 0 && isBlank(b[0]) {
+		b = b[1:]
+	}
+	negative := false
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		negative, b = b[0] == '-', b[1:]
+	}
+	digits := 0
+	for ; digits < len(b) && b[digits] >= '0' && b[digits] <= '9'; digits++ {
+		d := uint64(b[digits] - '0')
+		if n > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	if digits == 0 || (digits < len(b) && !isBlank(b[digits])) {
+		return 0, false
+	}
+	if negative {
+		n = -n
+		return n, n <= math.MaxInt64
+	}
+	return n, true
+}
+
+func isBlank(c byte) bool { return c == ' ' || (c >= '\t' && c <= '\r') }

@@ -1,0 +1,152 @@
+package store
+
+// drainBatch is how many chunks of a page are looked at under one hold of the class's lock.
+const drainBatch = 64
+
+// drain empties a page so that any class can have it: it evicts the items that have a chunk in it. What readers or
+// writers hold leaves the page when they are done; the last chunk to leave takes the page to the pool. The caller holds no lock.
+//
+// An item is pinned under the lock of the class that owns the page; then the class is unlocked, and the item removed
+// in the common order, from its stripe. The owner of a piece may lie in another class: while that lock is held the piece is in
+// use, and a head is freed after its pieces, so the owner's state word is still that of the owner, and pinning it
+// fails if it is being freed.
+func (s *Store) drain(n uint32, now uint32) {
+	p := &s.pages[n]
+	id := p.owner.Load()
+	if id == 0 {
+		return
+	}
+	k := &s.classes[id]
+	if !s.startDraining(k, n) {
+		return
+	}
+	s.pagesMoved.Add(1)
+	var pinned [drainBatch]ref
+	for from := 0; ; from += drainBatch {
+		k.mu.Lock()
+		if p.owner.Load() != id || !p.draining || from >= int(p.fresh) {
+			k.mu.Unlock()
+			return
+		}
+		found := s.pinChunks(n, from, pinned[:0])
+		k.mu.Unlock()
+		for _, r := range found {
+			s.expel(r, now)
+		}
+	}
+}
+
+// startDraining sees to it that no chunk of the page is given out any more; false if the page is no longer the class's
+// or somebody else is at it.
+func (s *Store) startDraining(k *class, n uint32) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := &s.pages[n]
+	if p.owner.Load() != uint32(k.id) || p.draining {
+		return false
+	}
+	if p.hasRoom() {
+		s.leaveRoom(k, n)
+	}
+	p.draining = true
+	p.deadline.Store(0) // nobody else need find it dead
+	return true
+}
+
+// pinChunks pins the items of the drainBatch chunks from one on, those too of which only a piece lies there, and appends them
+// to pinned. The caller holds the class's lock.
+func (s *Store) pinChunks(n uint32, from int, pinned []ref) []ref {
+	for i := from; i < min(from+drainBatch, int(s.pages[n].fresh)); i++ {
+		r := makeRef(n, uint16(i))
+		c := s.at(r)
+		if c.state().Load()&kindMask == kindPiece {
+			r = c.owner()
+			c = s.at(r)
+		}
+		if c.tryPin() {
+			pinned = append(pinned, r)
+		}
+	}
+	return pinned
+}
+
+// expel removes an item that the caller has pinned, if it is still linked, and takes the pin away.
+func (s *Store) expel(r ref, now uint32) {
+	c := s.at(r)
+	hash := s.hash(c.key())
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	if state := c.state().Load(); state&bitLinked != 0 {
+		k, cond := s.classOf(r), s.conditionOf(c, now)
+		k.mu.Lock()
+		k.evicting.count(c, state, cond, now)
+		k.mu.Unlock()
+		s.unlink(st, hash, r, c)
+	}
+	st.mu.Unlock()
+	s.unref(r, c)
+}
+
+// deadPagesLooked is how many pages one search for a dead page looks at.
+const deadPagesLooked = 8
+
+// findDeadPage looks at a few pages, each time at the next ones, for one of which all items are dead; 0 if there is none among
+// them. So the memory of a flushed or expired class comes back page by page, at no cost for reads and almost none
+// for writes.
+func (s *Store) findDeadPage(now uint32) uint32 {
+	epoch, count := s.epoch.Load(), s.pool.fresh.Load()
+	from := s.sweep.Add(deadPagesLooked)
+	for i := range uint32(deadPagesLooked) {
+		// Number 0 is no page; it is never dead.
+		if n := (from + i) % count; s.pages[n].dead(epoch, now) {
+			return n
+		}
+	}
+	return 0
+}
+
+// largestClass returns the class with the most pages.
+func (s *Store) largestClass() *class {
+	largest := &s.classes[1]
+	for id := range s.classes {
+		if k := &s.classes[id]; k.pages.Load() > largest.pages.Load() {
+			largest = k
+		}
+	}
+	return largest
+}
+
+// oldestPage returns the page of a class with the least recently used item, 0 if the class has no page to give. The caller holds
+// no lock.
+func (s *Store) oldestPage(donor *class) uint32 {
+	donor.mu.Lock()
+	defer donor.mu.Unlock()
+	for r := donor.list.tail; r != 0; r = s.at(r).lruPrev() {
+		if n := r.page(); !s.pages[n].draining {
+			return n
+		}
+	}
+	for n := range s.pages {
+		if p := &s.pages[n]; p.owner.Load() == uint32(donor.id) && !p.draining {
+			return uint32(n)
+		}
+	}
+	return 0
+}
+
+// Maintain does a bounded piece of background work, some milliseconds at most, and says whether more is left: it gives
+// memory over a lowered limit back to the system. A server calls it once a second or so; no item is lost or wrong
+// without it.
+func (s *Store) Maintain() (more bool) {
+	if s.pool.excess() > 0 {
+		if n := s.oldestPage(s.largestClass()); n != 0 {
+			s.drain(n, s.now())
+		}
+	}
+	for range 8 {
+		if !s.pool.coolOne(s.slabs) {
+			break
+		}
+	}
+	return s.pool.excess() > 0 || s.pool.overcommitted()
+}

@@ -1,0 +1,115 @@
+package store
+
+// The search for a victim starts at the tail of the LRU list. It looks at searchDead items for a dead one before it
+// settles for the first live one; while it has found none that can be taken, it goes on for up to searchMax items.
+const (
+	searchDead = 5
+	searchMax  = 40
+)
+
+// victim is an item chosen to make room, the lock of its stripe held.
+type victim struct {
+	ref    ref
+	c      chunk
+	hash   uint64
+	stripe *stripe
+	cond   condition
+
+	cutTooSmall bool // items were passed over because their chunks are too small
+}
+
+// spare gives up the choice.
+func (v *victim) spare() {
+	if v.ref != 0 {
+		v.stripe.mu.Unlock()
+	}
+}
+
+// findVictim looks for an item whose chunk holds size bytes and that nobody refers to: a dead one, else the least
+// recently used live one. The caller holds the class's lock, hence a stripe that somebody holds is passed over, not waited for.
+func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
+	r, tooSmall := k.list.tail, false
+	for i := 0; r != 0 && i < searchMax && (v.ref == 0 || i < searchDead); i++ {
+		c := s.at(r)
+		if int(s.sizes[r.page()]) < size {
+			tooSmall = true
+		} else if next, ok := s.consider(k, r, c, now); ok {
+			switch {
+			case next.cond != alive:
+				v.spare()
+				return next
+			case v.ref == 0:
+				v = next
+			default:
+				next.spare()
+			}
+		}
+		r = c.lruPrev()
+	}
+	v.cutTooSmall = tooSmall
+	return v
+}
+
+// consider takes the stripe of an item if that is possible at once, and the item is not in use, nor its page to be
+// emptied.
+func (s *Store) consider(k *class, r ref, c chunk, now uint32) (victim, bool) {
+	if s.pages[r.page()].draining {
+		return victim{}, false
+	}
+	v := victim{ref: r, c: c, hash: s.hash(c.key())}
+	v.stripe = s.index.stripe(v.hash)
+	if !v.stripe.mu.TryLock() {
+		return victim{}, false
+	}
+	if c.state().Load()&refMask != 1 {
+		k.evicting.refLocked++
+		v.stripe.mu.Unlock()
+		return victim{}, false
+	}
+	v.cond = s.conditionOf(c, now)
+	return v, true
+}
+
+// evict removes the victim and returns its chunk for the next item. It is 0 if somebody came to refer to the item
+// meanwhile: that is possible by way of a piece of its chain only (see drain). It unlocks the victim's stripe and the class.
+func (s *Store) evict(k *class, v victim, now uint32) ref {
+	state := v.c.state().Load()
+	first := v.c.firstPiece()
+	won := state&refMask == 1 && v.c.state().CompareAndSwap(state, kindFree)
+	if won {
+		k.evicting.count(v.c, state, v.cond, now)
+		k.list.remove(s, v.c)
+		// The size follows from the state word, which is a free chunk's by now.
+		k.bytes -= uint64(keyOffset(state) + v.c.keyLen() + v.c.valueLen())
+		s.remove(v.stripe, v.hash, v.ref, v.c)
+	}
+	v.stripe.mu.Unlock()
+	k.mu.Unlock()
+	if !won {
+		return 0
+	}
+	s.freePieces(first)
+	return v.ref
+}
+
+// count notes the end of an item that others need the memory of.
+func (e *evictCounters) count(c chunk, state uint32, cond condition, now uint32) {
+	unfetched := uint64(0)
+	if state&bitFetched == 0 {
+		unfetched = 1
+	}
+	if cond != alive {
+		e.reclaimed++
+		e.expiredUnfetched += unfetched
+		return
+	}
+	e.evicted++
+	e.evictedUnfetched += unfetched
+	e.evictedTime = age(c, now)
+	if c.exptime() != 0 {
+		e.evictedNonzero++
+	}
+}
+
+// age returns for how many seconds an item has kept its place in the LRU list; 0 if the clock went back since.
+func age(c chunk, now uint32) int64 { return max(0, int64(now)-int64(c.access())) }

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// page is the bookkeeping of one page. Fields that are not atomic belong to the lock of the class that owns the page,
+// and to the pool's while none does.
+type page struct {
+	owner    atomic.Uint32 // number of the class; 0 while the page is in the pool
+	epoch    atomic.Uint32 // the store's epoch when an item of the page was last linked
+	deadline atomic.Uint32 // latest expiry of the items linked since the page was cut; 0 if there was none yet
+	count    uint16        // chunks
+	fresh    uint16        // chunks from here on were never used since the page was cut
+	free     uint16        // 1 + number of the first chunk that was used and freed; 0 is none
+	used     uint16        // chunks in use
+	cut      uint8         // which of the class's cuts
+	draining bool          // the page is being emptied: its chunks are not given out
+	prev     uint32        // neighbours in the class's list of pages with room, by page number
+	next     uint32
+}
+
+// never is the deadline of a page with an item that does not expire.
+const never = 1<<32 - 1
+
+// noteLink keeps the page's epoch and deadline up to date when an item is linked or its expiry changes.
+func (p *page) noteLink(epoch, exptime uint32) {
+	p.epoch.Store(epoch)
+	if exptime == 0 {
+		exptime = never
+	}
+	for {
+		d := p.deadline.Load()
+		if d >= exptime || p.deadline.CompareAndSwap(d, exptime) {
+			return
+		}
+	}
+}
+
+// dead says whether all items of the page are flushed or expired: it errs only towards false.
+func (p *page) dead(epoch, now uint32) bool {
+	d := p.deadline.Load()
+	return d != 0 && p.owner.Load() != 0 && (p.epoch.Load() != epoch || d <= now)
+}
+
+// hasRoom says whether the page belongs in its class's list of pages with room.
+func (p *page) hasRoom() bool { return !p.draining && p.used < p.count }
+
+// pool hands out the pages that no class owns, at most limit of them at a time.
+type pool struct {
+	mu       sync.Mutex
+	limit    int           // pages that classes may own together
+	reserved int           // pages that there is address space for
+	owned    int           // pages that classes own
+	fresh    atomic.Uint32 // pages from this number on were never used
+	used     []uint32      // returned pages, their memory still taken
+	cold     []uint32      // returned pages, their memory given back to the system
+	spare    atomic.Int64  // limit - owned, so that a full pool is seen without the lock
+}
+
+func (p *pool) init(limit, reserved int) {
+	p.reserved = reserved
+	p.fresh.Store(1)
+	p.setLimit(limit)
+}
+
+func (p *pool) setLimit(pages int) {
+	p.limit = pages
+	p.spare.Store(int64(p.limit - p.owned))
+}
+
+// take returns the number of a page, or 0 if the limit is reached.
+func (p *pool) take() uint32 {
+	if p.spare.Load() <= 0 {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.owned >= p.limit {
+		return 0
+	}
+	p.owned++
+	p.spare.Add(-1)
+	if n := len(p.used); n > 0 {
+		page := p.used[n-1]
+		p.used = p.used[:n-1]
+		return page
+	}
+	if n := len(p.cold); n > 0 {
+		page := p.cold[n-1]
+		p.cold = p.cold[:n-1]
+		return page
+	}
+	return p.fresh.Add(1) - 1
+}
+
+// put takes a page back.
+func (p *pool) put(page uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owned--
+	p.spare.Add(1)
+	p.used = append(p.used, page)
+}
+
+// excess returns how many pages are owned beyond the limit; negative are those still to be had.
+func (p *pool) excess() int { return -int(p.spare.Load()) }
+
+// overcommitted says whether returned pages take memory beyond the limit.
+func (p *pool) overcommitted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.used) > 0 && p.owned+len(p.used) > p.limit
+}
+
+// coolOne gives the memory of one returned page back to the system if more memory is taken than the limit allows.
+func (p *pool) coolOne(slabs *region) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.used)
+	if n == 0 || p.owned+n <= p.limit {
+		return false
+	}
+	page := p.used[n-1]
+	p.used = p.used[:n-1]
+	slabs.giveBack(int(page)<<pageShift, pageSize)
+	p.cold = append(p.cold, page)
+	return true
+}
+
+// SetMemoryLimit sets the bound on slab pages, in bytes, at run time; at least 2 MiB. What is over a lower bound is evicted bit by
+// bit: by later calls of Alloc and of Maintain. ErrLimit if the address space that New reserved, four times
+// the first limit or 1 GiB, does not reach that far.
+func (s *Store) SetMemoryLimit(bytes int64) error {
+	limit := int(max(bytes, leastMemory) >> pageShift)
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	if limit > s.pool.reserved {
+		return ErrLimit
+	}
+	s.pool.setLimit(limit)
+	return nil
+}

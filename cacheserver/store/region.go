@@ -1,0 +1,74 @@
+package store
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// hugePageSize is what a region is aligned to, so that huge pages can back it from its first byte.
+const hugePageSize = 2 << 20
+
+// region is a piece of address space outside Go's heap. Its bytes are zero and cost no memory until they are written.
+type region struct {
+	mem    []byte // aligned part
+	mapped []byte // all of it; nil if the memory is not mapped (tests)
+	huge   bool   // the system has promised huge pages
+}
+
+// reserveRegion is mapRegion, but in tests with the race detector, which sees only what lies in Go's heap.
+var reserveRegion = mapRegion
+
+// mapRegion reserves size bytes.
+func mapRegion(size int) (*region, error) {
+	mapped, err := unix.Mmap(-1, 0, size+hugePageSize, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("store: reserving %d bytes of address space: %w", size, err)
+	}
+	start := alignment(mapped, hugePageSize)
+	return &region{mem: mapped[start : start+size : start+size], mapped: mapped}, nil
+}
+
+// adviseHuge asks for huge pages; huge says later whether the system knows them.
+func (r *region) adviseHuge() {
+	r.huge = r.mapped != nil && unix.Madvise(r.mem, unix.MADV_HUGEPAGE) == nil
+}
+
+// giveBack tells the system that a part is not needed; it stays usable, and is zero when it is next touched.
+func (r *region) giveBack(off, size int) {
+	if r.mapped != nil {
+		// An error means that the memory stays; nothing depends on its leaving.
+		_ = unix.Madvise(r.mem[off:off+size], unix.MADV_DONTNEED)
+	}
+}
+
+func (r *region) unmap() error {
+	if r.mapped == nil {
+		return nil
+	}
+	return unix.Munmap(r.mapped)
+}
+
+// reserve takes address space for a store of limit pages, generously, so that the limit can be raised later, and
+// returns the number of pages that it reaches for. When the system allows no more (ulimit -v), the limit alone must do.
+func (s *Store) reserve(limit int) (int, error) {
+	for _, reserved := range []int{min(max(4*limit, 1<<10), maxPages), limit} {
+		slabs, err := reserveRegion((reserved + 1) << pageShift)
+		if err != nil {
+			if reserved == limit {
+				return 0, err
+			}
+			continue
+		}
+		if err := s.index.init(reserved); err != nil {
+			if err2 := slabs.unmap(); err2 != nil || reserved == limit {
+				return 0, err
+			}
+			continue
+		}
+		s.slabs = slabs
+		return reserved, nil
+	}
+	panic("unreachable")
+}

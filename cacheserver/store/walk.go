@@ -1,0 +1,95 @@
+package store
+
+import (
+	"maps"
+	"slices"
+)
+
+// ItemInfo is what Walk tells about an item besides its key.
+type ItemInfo struct {
+	Flags      uint32
+	Exptime    int64 // unix seconds; 0 is never
+	LastAccess int64 // unix seconds, exact to a minute
+	CAS        uint64
+	Len        int  // bytes of the value
+	Size       int  // bytes of header, key and value
+	Class      int  // number of the slab class
+	Fetched    bool // read since it was stored
+}
+
+// walkStep is after how many buckets and items a walk lets others at the stripe.
+const walkStep = 128
+
+// walked is an item that a walk has copied out of its stripe: its key ends at keyEnd of the walk's buffer.
+type walked struct {
+	info   ItemInfo
+	keyEnd int
+}
+
+// Walk calls fn for each live item until fn returns false. No lock is held during the call, and none for long: an item
+// that is there all the while is shown exactly once, one that comes or goes meanwhile at most once. key is valid only
+// during the call.
+func (s *Store) Walk(fn func(key []byte, it ItemInfo) bool) {
+	var items []walked
+	var keys []byte
+	for i := range uint32(stripes) {
+		for at, more := cursor(0), true; more; {
+			items, keys, at = s.walkSome(i, at, items[:0], keys[:0])
+			more = at != 0
+			start := 0
+			for _, it := range items {
+				if !fn(keys[start:it.keyEnd], it.info) {
+					return
+				}
+				start = it.keyEnd
+			}
+		}
+	}
+}
+
+// walkSome copies the live items of some buckets of a stripe, from a cursor on, and returns the cursor behind them.
+func (s *Store) walkSome(number uint32, at cursor, items []walked, keys []byte) ([]walked, []byte, cursor) {
+	now := s.now()
+	st := &s.index.stripes[number]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for looked := 0; ; looked++ {
+		var b uint32
+		b, at = st.visit(at)
+		for r := ref(s.index.buckets[uint64(b)<<stripeBits|uint64(number)]); r != 0; {
+			c := s.at(r)
+			if s.conditionOf(c, now) == alive {
+				keys = append(keys, c.key()...)
+				items = append(items, walked{s.info(r, c), len(keys)})
+			}
+			r = c.next()
+			looked++
+		}
+		if at == 0 || looked >= walkStep {
+			return items, keys, at
+		}
+	}
+}
+
+// info describes a linked item. The caller holds its stripe.
+func (s *Store) info(r ref, c chunk) ItemInfo {
+	return ItemInfo{
+		Flags: c.flags(), Exptime: int64(c.exptime()), LastAccess: int64(c.access()), CAS: c.cas(),
+		Len: c.valueLen(), Size: c.itemSize(), Class: s.classOf(r).id, Fetched: c.fetched(),
+	}
+}
+
+// SizeHistogram counts the live items by size, in ascending order. It walks over all items: the cost is theirs.
+func (s *Store) SizeHistogram() []SizeBucket {
+	const width = 32
+	counts := make(map[int]uint64)
+	s.Walk(func(_ []byte, it ItemInfo) bool {
+		counts[(it.Size+width-1)/width*width]++
+		return true
+	})
+	all := make([]SizeBucket, 0, len(counts))
+	for _, size := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, SizeBucket{Size: size, Count: counts[size]})
+	}
+	return all
+}
