@@ -1,0 +1,147 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// body is a response's body with its rules: a bound for each wait, an *Error for each end but the right one, and the
+// exchange's context ended with it.
+type body struct {
+	*bounds
+	src    io.ReadCloser
+	sent   *requestBody
+	ctx    context.Context // the caller's
+	inner  context.Context // the exchange's: ends with ctx, when the body stalls, and when it is over
+	cancel context.CancelCauseFunc
+	whole  func() // called once, before io.EOF is returned
+
+	clock  *time.Timer
+	err    error // what Read goes on to return
+	closed atomic.Bool
+	once   sync.Once
+}
+
+// Read implements io.Reader as Response.Body promises.
+func (b *body) Read(p []byte) (int, error) {
+	switch {
+	case b.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case b.err != nil:
+		return 0, b.err
+	case len(p) == 0:
+		return 0, nil
+	}
+	if b.clock == nil {
+		b.clock = time.AfterFunc(b.idle, func() { b.cancel(errStalled) })
+	} else {
+		b.clock.Reset(b.idle)
+	}
+	n, err := b.src.Read(p)
+	b.clock.Stop()
+	if err == nil {
+		return n, nil
+	}
+	b.err = b.ending(err)
+	b.cancel(nil)
+	return n, b.err
+}
+
+// ending tells what a body's last error means to the reader.
+func (b *body) ending(err error) error {
+	var known *Error
+	switch {
+	case err == io.EOF:
+		if b.whole != nil {
+			b.whole()
+		}
+		return io.EOF
+	case b.closed.Load():
+		return http.ErrBodyReadAfterClose
+	case b.ctx.Err() == nil && context.Cause(b.inner) == nil && !errors.As(err, &known):
+		cut := err
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			cut = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+		}
+		return b.fail(KindProtocol, fmt.Errorf("the body was cut short (see its own log): %w", cut))
+	case known != nil:
+		return known
+	}
+	return b.failure(b.ctx, context.Cause(b.inner), err)
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error {
+	b.once.Do(func() {
+		b.closed.Store(true)
+		b.cancel(nil)
+		b.src.Close() // its error would be about a connection that is given up anyway
+		b.sent.detach()
+	})
+	return nil
+}
+
+// requestBody lends the caller's body to a transport, which may hold on to it for longer than the loan lasts.
+type requestBody struct {
+	mu   sync.Mutex
+	r    io.Reader // nil when the loan is over
+	left int64     // bytes still to come, -1 for unknown
+	err  error     // why reading it failed
+}
+
+// newRequestBody returns nil for a request without a body.
+func newRequestBody(r *Request) *requestBody {
+	if r.Body == nil || r.ContentLength == 0 {
+		return nil
+	}
+	return &requestBody{r: r.Body, left: max(r.ContentLength, -1)}
+}
+
+var errLoanOver = errors.New("origin: the exchange is over")
+
+// Read reads from the caller's body. A body that ends before its length is a failure of the caller's.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.r == nil:
+		return 0, errLoanOver
+	case b.err != nil:
+		return 0, b.err
+	case b.left == 0:
+		return 0, io.EOF
+	case b.left > 0 && int64(len(p)) > b.left:
+		p = p[:b.left]
+	}
+	n, err := b.r.Read(p)
+	if b.left > 0 {
+		b.left -= int64(n)
+		if err == io.EOF && b.left > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// Close does nothing: the loan ends with detach.
+func (b *requestBody) Close() error { return nil }
+
+// detach ends the loan, after the Read that is going on, and tells why reading failed if it did. b may be nil.
+func (b *requestBody) detach() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.r = nil
+	return b.err
+}

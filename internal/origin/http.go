@@ -1,0 +1,217 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxHeaderBytes bounds a response's head.
+const maxHeaderBytes = 256 << 10
+
+// maxInformational bounds the 1xx responses before a final one: each that is looked at resets net/http's own bound.
+const maxInformational = 16
+
+// httpOrigin is an HTTP/1.1 server. The connections, their pool and the repetition of a request whose pooled connection
+// was found dead are net/http's. HTTP/2 is not spoken: it would save nothing on the short way to a backend, and could
+// not carry every target as it is.
+type httpOrigin struct {
+	bounds
+	scheme, host string
+	transport    *http.Transport
+	closed       atomic.Bool
+}
+
+func newHTTPOrigin(b bounds, scheme, host string, d dialer, o Options) *httpOrigin {
+	d.timeout, d.idle = o.ConnectTimeout, o.IdleTimeout
+	return &httpOrigin{
+		bounds: b,
+		scheme: scheme,
+		host:   host,
+		transport: &http.Transport{
+			DialContext:            d.dial,
+			DialTLSContext:         tlsDialer{dialer: d, config: o.TLS}.dial,
+			DisableCompression:     true,
+			MaxIdleConns:           o.MaxIdleConns,
+			MaxIdleConnsPerHost:    o.MaxIdleConns,
+			IdleConnTimeout:        o.KeepIdle,
+			ResponseHeaderTimeout:  o.HeaderTimeout,
+			ExpectContinueTimeout:  time.Second,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+		},
+	}
+}
+
+// Fetch implements Origin.
+func (o *httpOrigin) Fetch(ctx context.Context, r *Request) (*Response, error) {
+	if o.closed.Load() {
+		return nil, o.fail(KindCanceled, net.ErrClosed)
+	}
+	sent := newRequestBody(r)
+	hr, err := o.request(r, sent)
+	if err != nil {
+		return nil, o.fail(KindRequest, err)
+	}
+	inner, cancel := context.WithCancelCause(ctx)
+	traced, quiet := traceInformational(inner, r.Informational)
+	resp, err := o.transport.RoundTrip(hr.WithContext(traced))
+	quiet()
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		err = errors.New("it switched protocols unasked")
+	}
+	if err != nil {
+		cancel(nil)
+		if berr := sent.detach(); berr != nil {
+			return nil, o.fail(KindRequest, fmt.Errorf("reading the request's body: %w", berr))
+		}
+		return nil, o.failure(ctx, nil, err)
+	}
+	return o.response(resp, &body{bounds: &o.bounds, src: resp.Body, sent: sent, ctx: ctx, inner: inner, cancel: cancel}), nil
+}
+
+// request makes net/http's request.
+func (o *httpOrigin) request(r *Request, sent *requestBody) (*http.Request, error) {
+	u, err := targetURL(o.scheme, o.host, r.Method, r.Target)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFields(r); err != nil {
+		return nil, err
+	}
+	h := r.Header.Clone()
+	if h == nil {
+		h = make(http.Header)
+	}
+	StripHopByHop(h)
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // or net/http puts in its own
+	}
+	hr := &http.Request{Method: r.Method, URL: u, Host: r.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if sent != nil {
+		hr.Body, hr.ContentLength = sent, r.ContentLength
+		if r.ContentLength < 0 {
+			hr.TransferEncoding = []string{"chunked"} // said here, or net/http waits to see whether a body comes
+			hr.Trailer = r.Trailer
+		}
+	}
+	return hr, nil
+}
+
+// response makes the caller's response.
+func (o *httpOrigin) response(hr *http.Response, b *body) *Response {
+	cleanFields(hr.Header)
+	resp := &Response{
+		Status:        hr.StatusCode,
+		Header:        hr.Header,
+		Trailer:       hr.Trailer,
+		Body:          b,
+		ContentLength: hr.ContentLength,
+	}
+	b.whole = func() {
+		cleanFields(hr.Trailer)
+		resp.Trailer = hr.Trailer
+	}
+	return resp
+}
+
+// Close implements Origin.
+func (o *httpOrigin) Close() error {
+	o.closed.Store(true)
+	o.transport.CloseIdleConnections()
+	return nil
+}
+
+// traceInformational has report called for each 1xx response but 100, until quiet has been called.
+func traceInformational(ctx context.Context, report func(int, http.Header)) (traced context.Context, quiet func()) {
+	if report == nil {
+		return ctx, func() {}
+	}
+	var mu sync.Mutex
+	seen, over := 0, false
+	got := func(status int, h textproto.MIMEHeader) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen++; seen > maxInformational {
+			return fmt.Errorf("more than %d interim responses", maxInformational)
+		}
+		if !over && status != http.StatusContinue {
+			fields := http.Header(h).Clone()
+			cleanFields(fields)
+			report(status, fields)
+		}
+		return nil
+	}
+	quiet = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: got}), quiet
+}
+
+// dialer makes connections to one address. Whatever goes wrong before there is one is a connectError.
+type dialer struct {
+	network, addr string
+	name          string // the server's, for TLS
+	timeout       time.Duration
+	idle          time.Duration
+}
+
+func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, d.network, d.addr)
+	if err != nil {
+		return nil, &connectError{fmt.Errorf("cannot connect (is it running, and is the address right?): %w", err)}
+	}
+	return &writeBoundConn{Conn: conn, idle: d.idle}, nil
+}
+
+// tlsDialer makes connections for https; the bound holds for both steps together.
+type tlsDialer struct {
+	dialer
+	config *tls.Config
+}
+
+func (d tlsDialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	raw, err := d.dialer.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{}
+	if d.config != nil {
+		config = d.config.Clone()
+	}
+	if config.ServerName == "" {
+		config.ServerName = d.name
+	}
+	conn := tls.Client(raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, &connectError{fmt.Errorf("no TLS connection (does it speak TLS, with a certificate for this name?): %w", err)}
+	}
+	return conn, nil
+}
+
+// writeBoundConn bounds each wait for the peer to take more. Reading has bounds elsewhere: an idle connection is always
+// being read from.
+type writeBoundConn struct {
+	net.Conn
+	idle time.Duration
+}
+
+func (c *writeBoundConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
