@@ -104,6 +104,9 @@ func (m *Metrics) Request(outcome string) { count(m.requests, outcome) }
 // NotStored counts a fetched page that was not stored.
 func (m *Metrics) NotStored(why policy.Reason) { count(m.notStored, why) }
 
+// NotStoredCounter returns the counter of one of those reasons.
+func (m *Metrics) NotStoredCounter(why policy.Reason) prometheus.Counter { return m.notStored[why] }
+
 // Passed counts a request that could not share a page.
 func (m *Metrics) Passed(why policy.Reason) { count(m.passes, why) }
 

@@ -1,0 +1,47 @@
+# `make help` lists the targets: each target's line ends in the comment that it shows.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+GO ?= go
+# What run-nginx puts behind the cache; any --backend URL of the filler.
+BACKEND ?= demo:
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: ## the gateway with its own store and the built-in demo site, on http://127.0.0.1:8080/
+	$(GO) run ./gateway --backend demo:
+
+.PHONY: run-nginx
+run-nginx: build ## nginx, a cacheserver and a filler with the demo site, on http://127.0.0.1:8081/ (BACKEND=URL for another)
+	./nginx/run-nginx.sh '$(BACKEND)'
+
+.PHONY: build
+build: ## the three programs into bin/
+	$(GO) build -o bin/ ./cacheserver ./filler ./gateway
+
+.PHONY: test
+test: test-deps lint ## everything: linters, then all tests with the race detector against the real programs
+	$(GO) test -race -timeout 14m ./...
+
+.PHONY: test-deps
+test-deps: ## install what the tests need from Debian (as root or through sudo), without starting any service
+	./test/install-deps.sh
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo 'not formatted (run gofmt -w):'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	./test/fuzz.sh $(or $(FUZZTIME),20s)
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf bin

@@ -1,0 +1,20 @@
+//go:build !race
+
+package edge
+
+import "testing"
+
+// The race detector's own allocations would count, so this file is left out there; `make test` runs it besides.
+func TestHitAllocatesNothing(t *testing.T) {
+	e := newEdge(t, hitSite())
+	ctx := prepared(t, e, serve(t, e)())
+	if n := testing.AllocsPerRun(1000, func() {
+		ctx.Response.Reset()
+		e.Handle(ctx)
+	}); n != 0 {
+		t.Errorf("%v allocations per hit", n)
+	}
+	if len(ctx.Response.Body()) != 16000 {
+		t.Errorf("%d bytes", len(ctx.Response.Body()))
+	}
+}

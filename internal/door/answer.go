@@ -1,0 +1,144 @@
+package door
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"pagegate/internal/fill"
+	"pagegate/internal/metrics"
+	"pagegate/internal/origin"
+	"pagegate/internal/page"
+	"pagegate/internal/policy"
+)
+
+// CacheName is how pagegate calls itself in Cache-Status (RFC 9211).
+const CacheName = "pagegate"
+
+// WriteAnswer sends what the miss path found. The body is streamed as it arrives, and closed when it has been sent.
+func WriteAnswer(ctx *fasthttp.RequestCtx, a *fill.Answer, now time.Time) {
+	resp := &ctx.Response
+	resp.SetStatusCode(a.Status)
+	for name, values := range a.Header {
+		if ownField(name) {
+			continue
+		}
+		for _, v := range values {
+			resp.Header.Add(name, v)
+		}
+	}
+	if a.Page != nil && !a.Page.BodyOnly {
+		setAge(resp, a.Page, now)
+	} else if age := a.Header.Get("Age"); age != "" {
+		resp.Header.Set("Age", age)
+	}
+	resp.Header.Set("Cache-Status", cacheStatus(a, now))
+	f := fields{&ctx.Request.Header}
+	if a.Status == http.StatusOK && a.Outcome != metrics.Pass &&
+		notModified(f, a.Header.Get("Etag"), a.Header.Get("Last-Modified")) {
+		a.Body.Close()
+		resp.SetStatusCode(http.StatusNotModified)
+		resp.SkipBody = true
+		return
+	}
+	if ctx.IsHead() || bodiless(a.Status) {
+		a.Body.Close()
+		resp.SkipBody = true
+		if n := a.Header.Get("Content-Length"); n != "" && !bodiless(a.Status) {
+			resp.Header.Set("Content-Length", n)
+		}
+		return
+	}
+	// A pass was made with the client's own Accept-Encoding; a shared answer may be coded though this client was not asked.
+	if a.Outcome != metrics.Pass && gzipped(a.Header.Get("Content-Encoding")) && !acceptsGzip(f.Field("Accept-Encoding")) {
+		setPlainBody(ctx, a.Body)
+		return
+	}
+	resp.SetBodyStream(a.Body, int(a.ContentLength))
+}
+
+// ownField tells which fields each answer gets anew: the length belongs to the transfer, Date is the server's as nginx's
+// is, Age is counted at the time of the answer.
+func ownField(name string) bool {
+	return name == "Content-Length" || name == "Date" || name == "Age"
+}
+
+// bodiless tells which statuses have no content (RFC 9110, section 6.4.1).
+func bodiless(status int) bool {
+	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+func setAge(resp *fasthttp.Response, p *page.Page, now time.Time) {
+	var buf [20]byte
+	resp.Header.SetBytesV("Age", p.AppendAge(buf[:0], now))
+}
+
+// cacheStatus says what became of the request (RFC 9211, section 2).
+func cacheStatus(a *fill.Answer, now time.Time) string {
+	var b strings.Builder
+	b.WriteString(CacheName)
+	switch a.Outcome {
+	case metrics.Hit, metrics.Stale:
+		b.WriteString("; hit")
+		if a.Page != nil && !a.Page.FreshUntil.IsZero() {
+			b.WriteString("; ttl=" + strconv.FormatInt(int64(a.Page.FreshUntil.Sub(now)/time.Second), 10))
+		}
+		if a.Outcome == metrics.Stale {
+			b.WriteString("; detail=backend-failed")
+		}
+		return b.String()
+	case metrics.Pass:
+		fwd := "bypass"
+		if a.Reason == policy.ReasonMethod {
+			fwd = "method"
+		}
+		b.WriteString("; fwd=" + fwd)
+	default:
+		b.WriteString("; fwd=uri-miss")
+	}
+	b.WriteString("; fwd-status=" + strconv.Itoa(a.Status))
+	if a.Outcome == metrics.Collapsed {
+		b.WriteString("; collapsed")
+	}
+	if a.Stored {
+		b.WriteString("; stored")
+	}
+	if a.Reason != policy.ReasonNone {
+		b.WriteString("; detail=" + string(a.Reason))
+	}
+	return b.String()
+}
+
+// WriteError answers a request whose backend gave nothing: 504 if it was too slow, 400 if the request cannot be sent on,
+// else 502.
+func WriteError(ctx *fasthttp.RequestCtx, err error) {
+	status, what := http.StatusBadGateway, "The backend's answer is not valid HTTP."
+	var oe *origin.Error
+	if errors.As(err, &oe) {
+		switch oe.Kind {
+		case origin.KindConnect:
+			what = "The backend cannot be reached."
+		case origin.KindTimeout:
+			status, what = http.StatusGatewayTimeout, "The backend does not answer in time."
+		case origin.KindRequest:
+			status, what = http.StatusBadRequest, "The request cannot be sent to the backend."
+		case origin.KindCanceled:
+			status, what = http.StatusServiceUnavailable, "The service is stopping."
+		}
+	}
+	writeText(ctx, status, what)
+	ctx.Response.Header.Set("Cache-Status", CacheName+"; fwd=miss; detail=backend-failed")
+}
+
+// writeText answers with a line of text that nobody may keep.
+func writeText(ctx *fasthttp.RequestCtx, status int, what string) {
+	ctx.Response.Reset()
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("text/plain; charset=utf-8")
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	ctx.SetBodyString(strconv.Itoa(status) + " " + http.StatusText(status) + "\n" + what + "\n")
+}

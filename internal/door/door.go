@@ -1,0 +1,140 @@
+// Package door is what the filler and the gateway have in common at their front: a raw HTTP request becomes a visit (its
+// page key, and whether it may share a page), and what the miss path found becomes the HTTP answer.
+//
+// Key and policy see the request as it came, before any library has tidied it up: the raw target, the fields where they
+// lie. A target that nginx would refuse is refused here too, so that both doors have the same keys.
+package door
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"pagegate/internal/fill"
+	"pagegate/internal/metrics"
+	"pagegate/internal/pagekey"
+	"pagegate/internal/policy"
+)
+
+// Door is what both doors share. Its fields are set before its first use; then any number of goroutines may use it.
+type Door struct {
+	Key       *pagekey.Template
+	HTTPS     bool // what clients use, for $scheme
+	Policy    *policy.Policy
+	Fill      *fill.Filler
+	Metrics   *metrics.Metrics
+	Log       zerolog.Logger
+	AccessLog bool // log each request that the miss path answers
+	// Now is the clock; nil for time.Now.
+	Now func() time.Time
+}
+
+// Visit is a request as the flow sees it. Its slices alias the request or the Visit's own buffer; a Visit that is used
+// again keeps its buffers.
+type Visit struct {
+	Key    []byte        // raw page key
+	URI    []byte        // nginx's $uri
+	Target []byte        // the target in origin form, as it came
+	Host   []byte        // of the absolute form, else of the Host field
+	Share  bool          // may be answered from the cache and take part in a shared fill
+	Why    policy.Reason // why not
+}
+
+var errNoHost = errors.New("the Host field is missing")
+
+// Enter reads a request into v, or answers it with 400 and returns false. It allocates nothing once v's buffers have
+// grown.
+func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
+	h := &ctx.Request.Header
+	if err := d.read(h, v); err != nil {
+		d.Metrics.Request(metrics.Refused)
+		writeText(ctx, http.StatusBadRequest, err.Error())
+		ctx.SetConnectionClose()
+		return false
+	}
+	v.Share, v.Why = d.Policy.Request(alias(h.Method()), hasBody(h), fields{h})
+	return true
+}
+
+func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {
+	raw := h.RequestURI()
+	r := pagekey.Request{Target: raw, Host: h.Host(), Method: h.Method(), HTTPS: d.HTTPS, Fields: fields{h}}
+	if v.Key, err = d.Key.Append(v.Key[:0], &r); err != nil {
+		return err
+	}
+	if v.URI, err = pagekey.AppendURI(v.URI[:0], raw); err != nil {
+		return err
+	}
+	v.Host, v.Target, err = pagekey.Split(raw)
+	if err != nil {
+		return err
+	}
+	if len(v.Host) == 0 {
+		v.Host = h.Host()
+	}
+	if len(v.Host) == 0 && h.IsHTTP11() {
+		return errNoHost
+	}
+	// What follows `#` is no part of any request (RFC 9110, section 7.1); nginx's key leaves it out too.
+	if i := bytes.IndexByte(v.Target, '#'); i >= 0 {
+		v.Target = v.Target[:i]
+	}
+	return nil
+}
+
+// Miss answers a visit by the miss path.
+func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
+	now := d.now()
+	// The answer's body may outlast this call: the server sends it after the handler has returned.
+	bound, cancel := context.WithCancel(context.Background())
+	a, err := d.Fill.Serve(bound, d.missRequest(ctx, v))
+	if err != nil {
+		cancel()
+		d.Log.Warn().Err(err).Bytes("target", v.Target).Msg("no answer from the backend")
+		WriteError(ctx, err)
+		return
+	}
+	a.Body = &endingBody{ReadCloser: a.Body, end: cancel}
+	if d.AccessLog {
+		d.log(ctx, v, a, now)
+	}
+	WriteAnswer(ctx, a, d.now())
+}
+
+func (d *Door) log(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, since time.Time) {
+	d.Log.Info().
+		Bytes("method", ctx.Method()).
+		Bytes("target", v.Target).
+		Int("status", a.Status).
+		Str("outcome", a.Outcome).
+		Str("reason", string(a.Reason)).
+		Dur("took_ms", d.now().Sub(since)).
+		Msg("request")
+}
+
+func (d *Door) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+// endingBody ends a context with the body that needed it.
+type endingBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+func (b *endingBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.end()
+	return err
+}
+
+func bytesReader(b []byte) io.Reader { return bytes.NewReader(append([]byte(nil), b...)) }

@@ -1,0 +1,205 @@
+// Package fill is the miss path of both doors: a request whose page is not in the cache becomes either a shared fill or
+// a pass, never a mixture.
+//
+// A shared fill is one fetch for a page key, sent without anything personal. While it runs it is a flight: every request
+// for the key joins it and reads the body as it arrives. The flight stays joinable until the page lies in the cache, so
+// between the first miss and the first hit there is no moment at which a second fetch could start. Where several
+// processes share the cache, a short lock beside the page makes them agree on one flight.
+//
+// A pass is one client's own exchange with the backend, forwarded in full and given to nobody else. A shared fill that
+// turns out not to be storable is handed only to the request that started it; the others pass, and so does the key for
+// a while.
+package fill
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pagegate/internal/metrics"
+	"pagegate/internal/origin"
+	"pagegate/internal/page"
+	"pagegate/internal/pagecache"
+	"pagegate/internal/policy"
+)
+
+// Request is a client's request that the door could not answer from the cache.
+type Request struct {
+	Key    []byte // raw page key; not kept
+	URI    string // nginx's $uri, for the type that nginx would give
+	Method string
+	Target string // raw request target in origin form
+	Host   string
+	Header http.Header // end-to-end fields; not changed
+	// Body is the request's content, nil for none; ContentLength its length, -1 when unknown.
+	Body          io.Reader
+	ContentLength int64
+	ClientIP      string
+	// Share says that the policy lets this request share a page; PassReason why not.
+	Share      bool
+	PassReason policy.Reason
+}
+
+// Answer is what the client gets. Whoever receives it closes Body.
+type Answer struct {
+	Status        int
+	Header        http.Header // end-to-end fields; the receiver's own
+	Body          io.ReadCloser
+	ContentLength int64 // bytes of Body, -1 when not known
+
+	Outcome string        // one of metrics' outcomes
+	Reason  policy.Reason // why it was a pass, or why a miss is not stored
+	Stored  bool          // a miss that is being stored
+	// Page holds the times of an answer from the cache, without its bytes; nil for one from the backend.
+	Page *page.Page
+}
+
+// Options say what the miss path works with. Fields without a default are needed.
+type Options struct {
+	Origin  origin.Origin
+	Cache   pagecache.Cache
+	Policy  *policy.Policy
+	Metrics *metrics.Metrics
+	Log     zerolog.Logger
+	// Hosts says which Host a shared fill is sent with.
+	Hosts Hosts
+	// Scheme is what clients use, told to the backend as X-Forwarded-Proto; default "http".
+	Scheme string
+	// KeyFields names the request fields that the page key depends on; a shared fill carries them to the backend.
+	KeyFields []string
+	// Workers write pages to the cache; default 4. Queue bounds the pages that wait for them; default 256. A page that
+	// finds the queue full is answered and not stored.
+	Workers, Queue int
+	// PassFor is how long a key passes after its page was found not storable; default 10 s, negative for never.
+	PassFor time.Duration
+	// LockTTL is how long a process that dies in the middle of a fill keeps others from it; default 5 s, at least 2 s.
+	LockTTL time.Duration
+	// LockWait bounds the wait for another process's fill; default 30 s.
+	LockWait time.Duration
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+// Filler is the miss path. Any number of goroutines may call Serve at once.
+type Filler struct {
+	o       Options
+	flights flights
+	passing passing
+	storer  *storer
+	// ctx ends when the Filler is closed, and with it every fetch that is under way.
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// New makes a Filler and starts its workers. Close ends them.
+func New(o Options) *Filler {
+	setDefault(&o.Scheme, "http")
+	setDefault(&o.Workers, 4)
+	setDefault(&o.Queue, 256)
+	setDefault(&o.PassFor, 10*time.Second)
+	setDefault(&o.LockTTL, 5*time.Second)
+	o.LockTTL = max(o.LockTTL, 2*time.Second)
+	setDefault(&o.LockWait, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &Filler{o: o}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.flights.byKey = make(map[string]*flight)
+	f.passing.init(o.PassFor)
+	f.storer = newStorer(o.Workers, o.Queue, f.store, o.Metrics)
+	return f
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Close waits for the pages that are queued to be written, within the cache's own bounds, and ends the fetches that are
+// still under way. No Serve may run or follow.
+func (f *Filler) Close() {
+	f.cancel()
+	f.flights.wait()
+	f.storer.close()
+}
+
+// Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits.
+// An error is an *origin.Error or ctx's.
+func (f *Filler) Serve(ctx context.Context, r *Request) (*Answer, error) {
+	if why, pass := f.mustPass(r); pass {
+		return f.pass(ctx, r, why)
+	}
+	fl, leads := f.flights.join(r.Key, func(fl *flight) { f.lead(fl, newErrand(f, r)) })
+	if fl == nil {
+		return f.pass(ctx, r, policy.ReasonUnstorable)
+	}
+	answer, err := fl.answer(ctx, leads)
+	if err == errUnshared {
+		return f.pass(ctx, r, policy.ReasonUnstorable)
+	}
+	if err != nil {
+		f.o.Metrics.Request(metrics.Failed)
+		return nil, err
+	}
+	f.o.Metrics.Request(answer.Outcome)
+	return answer, nil
+}
+
+// mustPass tells whether a request cannot take part in a shared fill. A HEAD has no body to share and never stores one,
+// so it asks the backend by itself.
+func (f *Filler) mustPass(r *Request) (policy.Reason, bool) {
+	switch {
+	case !r.Share:
+		return r.PassReason, true
+	case r.Method == http.MethodHead:
+		return policy.ReasonMethod, true
+	case !f.o.Hosts.shares(r.Host):
+		return policy.ReasonHost, true
+	case f.passing.has(r.Key, f.o.Now()):
+		return policy.ReasonUnstorable, true
+	}
+	return policy.ReasonNone, false
+}
+
+// pass forwards the client's own request in full. ctx must last until the answer's body is closed.
+func (f *Filler) pass(ctx context.Context, r *Request, why policy.Reason) (*Answer, error) {
+	f.o.Metrics.Passed(why)
+	resp, err := f.fetch(ctx, &origin.Request{
+		Method:        r.Method,
+		Target:        r.Target,
+		Host:          r.Host,
+		Header:        policy.PassHeader(r.Header, r.ClientIP),
+		Body:          r.Body,
+		ContentLength: r.ContentLength,
+	})
+	if err != nil {
+		f.o.Metrics.Request(metrics.Failed)
+		return nil, err
+	}
+	f.o.Metrics.Request(metrics.Pass)
+	return &Answer{
+		Status:        resp.Status,
+		Header:        resp.Header,
+		Body:          resp.Body,
+		ContentLength: resp.ContentLength,
+		Outcome:       metrics.Pass,
+		Reason:        why,
+	}, nil
+}
+
+// fetch asks the backend and counts what it did.
+func (f *Filler) fetch(ctx context.Context, r *origin.Request) (*origin.Response, error) {
+	start := time.Now()
+	resp, err := f.o.Origin.Fetch(ctx, r)
+	f.o.Metrics.BackendSeconds.Observe(time.Since(start).Seconds())
+	if err != nil || resp.Status >= http.StatusInternalServerError {
+		f.o.Metrics.BackendErrors.Inc()
+	}
+	return resp, err
+}

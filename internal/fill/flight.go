@@ -1,0 +1,348 @@
+package fill
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"pagegate/internal/metrics"
+	"pagegate/internal/page"
+	"pagegate/internal/policy"
+)
+
+// errUnshared tells a waiter that the flight's response belongs to the request that started it: it has to pass.
+var errUnshared = errors.New("fill: the response is not to be shared")
+
+// errSlowReader ends a reader that held up a large body for longer than stallTimeout.
+var errSlowReader = errors.New("fill: the client reads too slowly")
+
+const (
+	// window bounds what a flight buffers of a body that is too large to be stored.
+	window = 4 << 20
+	// stallTimeout is how long a full window waits for its slowest reader.
+	stallTimeout = 30 * time.Second
+	// orphanTimeout is how long a fetch that can still be stored goes on without a reader.
+	orphanTimeout = 60 * time.Second
+)
+
+// flights are the fills under way, by page key.
+type flights struct {
+	mu    sync.Mutex
+	byKey map[string]*flight
+	wg    sync.WaitGroup // the leading goroutines
+}
+
+// join returns the flight of a key, taking off with lead (in a goroutine of its own) if there is none, and tells whether
+// this call started it. It returns nil when the flight can no longer be joined from its beginning.
+func (fs *flights) join(key []byte, lead func(*flight)) (fl *flight, leads bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fl = fs.byKey[string(key)]; fl != nil {
+		if !fl.addReader() {
+			return nil, false
+		}
+		return fl, false
+	}
+	fl = &flight{key: string(key), changed: make(chan struct{}), readers: make(map[*reader]struct{})}
+	fl.ctx, fl.cancel = context.WithCancel(context.Background())
+	fl.pending = 1
+	fs.byKey[fl.key] = fl
+	fs.wg.Add(1)
+	go func() {
+		defer fs.wg.Done()
+		lead(fl)
+	}()
+	return fl, true
+}
+
+// land takes a flight out: the next request for its key starts another.
+func (fs *flights) land(fl *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byKey[fl.key] == fl {
+		delete(fs.byKey, fl.key)
+	}
+}
+
+// wait returns when no flight is led any more.
+func (fs *flights) wait() { fs.wg.Wait() }
+
+// head is what is known of a flight's response when its body begins.
+type head struct {
+	status        int
+	header        http.Header // not changed after it is set
+	contentLength int64
+	outcome       string // of the one who started it; the others' is Collapsed unless it came from the cache
+	reason        policy.Reason
+	stored        bool
+	shared        bool       // may be given to others than the one who started it
+	page          *page.Page // the times of an answer from the cache, without its bytes
+}
+
+// flight is one fill and those who read from it. Its lock is held for short steps only, never while waiting.
+type flight struct {
+	key    string
+	ctx    context.Context // of the fetch
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and made anew at each change
+	head    *head
+	buf     []byte // the body from offset base on
+	base    int64
+	large   bool  // too large to be stored: what every reader has read is dropped
+	done    bool  // no more will come
+	err     error // with done: why the body, or with no head the whole response, failed
+	pending int   // requests that have joined and have neither a reader nor left
+	readers map[*reader]struct{}
+	orphan  *time.Timer // ends the fetch when nobody reads for too long
+}
+
+// addReader registers one more request, unless the body's beginning is gone.
+func (fl *flight) addReader() bool {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if fl.large {
+		return false
+	}
+	fl.pending++
+	fl.adopted()
+	return true
+}
+
+// signal wakes all who wait. Called with mu held.
+func (fl *flight) signal() {
+	close(fl.changed)
+	fl.changed = make(chan struct{})
+}
+
+// begin publishes the head.
+func (fl *flight) begin(h *head) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.head = h
+	fl.signal()
+}
+
+// end publishes that nothing more will come; err is nil for a body that is whole.
+func (fl *flight) end(err error) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if fl.done {
+		return
+	}
+	fl.done, fl.err = true, err
+	fl.adopted()
+	fl.signal()
+}
+
+// answer waits for the head and makes this request's answer of it.
+func (fl *flight) answer(ctx context.Context, leads bool) (*Answer, error) {
+	for {
+		fl.mu.Lock()
+		h, changed := fl.head, fl.changed
+		switch {
+		case h != nil && !leads && !h.shared:
+			fl.leave(nil)
+			fl.mu.Unlock()
+			return nil, errUnshared
+		case h != nil:
+			r := &reader{fl: fl, off: fl.base}
+			fl.pending--
+			fl.readers[r] = struct{}{}
+			fl.mu.Unlock()
+			return h.answer(r, leads), nil
+		case fl.done:
+			err := fl.err
+			fl.leave(nil)
+			fl.mu.Unlock()
+			return nil, err
+		}
+		fl.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			fl.mu.Lock()
+			fl.leave(nil)
+			fl.mu.Unlock()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// answer is what a request that reads by r gets.
+func (h *head) answer(r *reader, leads bool) *Answer {
+	a := &Answer{
+		Status:        h.status,
+		Header:        h.header.Clone(),
+		Body:          r,
+		ContentLength: h.contentLength,
+		Outcome:       h.outcome,
+		Reason:        h.reason,
+		Stored:        h.stored,
+	}
+	switch {
+	case h.page != nil:
+		a.Page = h.page
+	case !leads:
+		a.Outcome = metrics.Collapsed
+	}
+	return a
+}
+
+// leave takes a request out, with its reader if it has one. Called with mu held.
+func (fl *flight) leave(r *reader) {
+	if r == nil {
+		fl.pending--
+	} else {
+		delete(fl.readers, r)
+	}
+	if fl.pending > 0 || len(fl.readers) > 0 || fl.done {
+		fl.signal() // a leader that waits for the slowest reader looks again
+		return
+	}
+	if fl.large {
+		fl.cancel()
+	} else if fl.orphan == nil {
+		fl.orphan = time.AfterFunc(orphanTimeout, fl.cancel)
+	}
+}
+
+// adopted stops the clock that leave started. Called with mu held.
+func (fl *flight) adopted() {
+	if fl.orphan != nil {
+		fl.orphan.Stop()
+		fl.orphan = nil
+	}
+}
+
+// reader is one request's view of a flight's body.
+type reader struct {
+	fl     *flight
+	off    int64
+	kicked bool // held up the others; guarded by fl.mu
+}
+
+// Read waits for the leader, whose own waits are bounded.
+func (r *reader) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	fl := r.fl
+	for {
+		fl.mu.Lock()
+		if r.kicked {
+			fl.mu.Unlock()
+			return 0, errSlowReader
+		}
+		if n := copy(b, fl.buf[r.off-fl.base:]); n > 0 {
+			r.off += int64(n)
+			if fl.large {
+				fl.trim()
+			}
+			fl.mu.Unlock()
+			return n, nil
+		}
+		done, err, changed := fl.done, fl.err, fl.changed
+		fl.mu.Unlock()
+		if done && err == nil {
+			return 0, io.EOF
+		}
+		if done {
+			return 0, err
+		}
+		<-changed
+	}
+}
+
+// Close ends the reading.
+func (r *reader) Close() error {
+	r.fl.mu.Lock()
+	defer r.fl.mu.Unlock()
+	if _, ok := r.fl.readers[r]; ok {
+		r.fl.leave(r)
+	}
+	return nil
+}
+
+// trim drops what every reader has read. Called with mu held.
+func (fl *flight) trim() {
+	low := fl.base + int64(len(fl.buf))
+	if fl.pending > 0 {
+		return // someone is about to read from the beginning
+	}
+	for r := range fl.readers {
+		low = min(low, r.off)
+	}
+	if drop := low - fl.base; drop >= window/4 || drop > 0 && drop == int64(len(fl.buf)) {
+		fl.buf = append(fl.buf[:0], fl.buf[drop:]...)
+		fl.base = low
+		fl.signal()
+	}
+}
+
+// setLarge keeps no more than a window of the body: it will not be stored.
+func (fl *flight) setLarge() {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.large = true
+}
+
+// write adds to the body. Once it is over limit (0 for none) the flight turns large: it keeps no more than a window of
+// it, and write waits for the readers. It fails when nobody reads any more.
+func (fl *flight) write(b []byte, limit int64) error {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.buf = append(fl.buf, b...)
+	if !fl.large && limit > 0 && int64(len(fl.buf)) > limit {
+		fl.large = true
+	}
+	fl.signal()
+	if fl.large {
+		fl.trim()
+		return fl.makeRoom()
+	}
+	return nil
+}
+
+// makeRoom waits, with mu held on entry and return, until a large body's window has room, and puts out a reader that
+// keeps it from that for too long.
+func (fl *flight) makeRoom() error {
+	deadline := time.NewTimer(stallTimeout)
+	defer deadline.Stop()
+	for len(fl.buf) >= window {
+		if fl.pending == 0 && len(fl.readers) == 0 {
+			return context.Canceled
+		}
+		changed := fl.changed
+		fl.mu.Unlock()
+		select {
+		case <-changed:
+		case <-deadline.C:
+			fl.mu.Lock()
+			fl.kickSlowest()
+			deadline.Reset(stallTimeout)
+			continue
+		case <-fl.ctx.Done():
+			fl.mu.Lock()
+			return fl.ctx.Err()
+		}
+		fl.mu.Lock()
+	}
+	return nil
+}
+
+// kickSlowest ends the readers that have read least. Called with mu held.
+func (fl *flight) kickSlowest() {
+	for r := range fl.readers {
+		if r.off == fl.base {
+			r.kicked = true
+			delete(fl.readers, r)
+		}
+	}
+	fl.trim()
+	fl.signal()
+}

@@ -1,0 +1,51 @@
+package fill
+
+import (
+	"sync"
+	"time"
+)
+
+// maxPassing bounds the keys that are remembered as passes. Beyond it the oldest is forgotten, which costs one fill.
+const maxPassing = 1 << 16
+
+// passing remembers for a while which keys had a page that was not storable, so that their visitors need not wait for
+// one another. All keys are kept equally long: the oldest is the first to end.
+type passing struct {
+	keep time.Duration
+
+	mu     sync.Mutex
+	until  map[string]time.Time
+	oldest []string // the keys in the order in which they were added
+}
+
+func (p *passing) init(keep time.Duration) {
+	p.keep = keep
+	p.until = make(map[string]time.Time)
+}
+
+func (p *passing) has(key []byte, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.until[string(key)]
+	return ok && now.Before(until)
+}
+
+func (p *passing) add(key string, now time.Time) {
+	if p.keep <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.until[key]; !ok {
+		p.oldest = append(p.oldest, key)
+	}
+	p.until[key] = now.Add(p.keep)
+	for len(p.oldest) > 0 {
+		first := p.oldest[0]
+		if len(p.oldest) <= maxPassing && now.Before(p.until[first]) {
+			return
+		}
+		delete(p.until, first)
+		p.oldest = p.oldest[1:]
+	}
+}

@@ -1,0 +1,138 @@
+// Package embedded keeps pages in the process's own memory, in the same store that the cache server is made of: outside
+// the garbage collector's sight, in slab classes, with LRU eviction. A page lies whole in one item under its raw key.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"pagegate/cacheserver/store"
+	"pagegate/internal/page"
+	"pagegate/internal/pagecache"
+)
+
+// keyMax is the longest page key in bytes; a longer one is answered and not stored.
+const keyMax = 8000
+
+// Options say how the store is laid out.
+type Options struct {
+	Memory  int64 // bytes
+	MaxBody int64 // bytes of the largest page's body
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+// Cache is a pagecache.Cache in this process.
+type Cache struct {
+	store *store.Store
+}
+
+var _ pagecache.Cache = (*Cache)(nil)
+
+// New makes an empty Cache.
+func New(o Options) (*Cache, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	const overhead = 128 << 10 // a page's key, record and chunk heads, amply
+	s, err := store.New(store.Config{
+		MemoryLimit: o.Memory,
+		ItemSizeMax: int(min(max(o.MaxBody, 1<<20)+overhead, 1<<30)),
+		KeyMax:      keyMax,
+		NoCAS:       true,
+		Now:         func() int64 { return o.Now().Unix() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Cache{store: s}, nil
+}
+
+// loan is an item that a page's bytes point into, or a copy of one that lies in several pieces.
+type loan struct {
+	item store.Item
+	held bool
+	copy []byte
+}
+
+// maxKeptCopy bounds the copies that are kept for the next use.
+const maxKeptCopy = 1 << 20
+
+var loans = sync.Pool{New: func() any { return new(loan) }}
+
+// Release implements page.Releaser.
+func (l *loan) Release() {
+	if l.held {
+		l.item.Release()
+	}
+	l.item, l.held = store.Item{}, false
+	if cap(l.copy) > maxKeptCopy {
+		l.copy = nil
+	}
+	loans.Put(l)
+}
+
+// Get implements pagecache.Cache. It allocates nothing for a page in one piece.
+func (c *Cache) Get(_ context.Context, key []byte, p *page.Page) error {
+	item, ok := c.store.Get(key)
+	if !ok {
+		return pagecache.ErrMiss
+	}
+	l := loans.Get().(*loan)
+	value, whole := item.Bytes()
+	if whole {
+		l.item, l.held = item, true
+	} else {
+		l.copy = l.copy[:0]
+		for _, piece := range item.Segments(nil) {
+			l.copy = append(l.copy, piece...)
+		}
+		item.Release()
+		value = l.copy
+	}
+	if err := p.DecodeWhole(value); err != nil {
+		*p = page.Page{}
+		l.Release()
+		return pagecache.ErrMiss
+	}
+	p.SetReleaser(l)
+	return nil
+}
+
+// Set implements pagecache.Cache.
+func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
+	record, err := p.AppendRecord(make([]byte, 0, p.RecordLen()), true)
+	if err != nil {
+		return err
+	}
+	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
+	pending, err := c.store.Alloc(key, 0, p.StaleUntil.Unix()+1, len(record)+len(p.Body))
+	switch {
+	case errors.Is(err, store.ErrKey):
+		return pagecache.ErrKey
+	case errors.Is(err, store.ErrTooLarge):
+		return pagecache.ErrTooLarge
+	case err != nil:
+		return err
+	}
+	pending.Write(record)
+	pending.Write(p.Body)
+	if status, _ := pending.Commit(store.Set, 0); status != store.Stored {
+		return errors.New("embedded: the store refused the page")
+	}
+	return nil
+}
+
+// Delete implements pagecache.Cache.
+func (c *Cache) Delete(_ context.Context, key []byte) error {
+	c.store.Delete(key)
+	return nil
+}
+
+// Stats returns the store's figures.
+func (c *Cache) Stats() store.Stats { return c.store.Stats() }
+
+// Close implements pagecache.Cache.
+func (c *Cache) Close() error { return c.store.Close() }

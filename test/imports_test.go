@@ -1,0 +1,73 @@
+// Package test holds the tests of the project as a whole.
+package test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport says which of the project's packages a package may import: imports run downwards only, so that no room knows
+// the house it stands in. A package that is not named here is new: give it a place.
+var mayImport = map[string][]string{
+	"gateway":                          {"gateway/edge", "internal/config", "internal/door", "internal/flow", "internal/pagecache", "internal/pagecache/embedded", "internal/policy"},
+	"gateway/edge":                     {"internal/door", "internal/metrics", "internal/page", "internal/pagecache"},
+	"filler":                           {"filler/handler", "internal/config", "internal/door", "internal/flow", "internal/pagecache"},
+	"filler/handler":                   {"internal/door"},
+	"cacheserver":                      {"cacheserver/server", "cacheserver/store"},
+	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store"},
+	"cacheserver/protocol":             {},
+	"cacheserver/store":                {},
+	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/metrics", "internal/origin", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "nginx"},
+	"internal/door":                    {"internal/fill", "internal/metrics", "internal/origin", "internal/page", "internal/pagekey", "internal/policy"},
+	"internal/fill":                    {"internal/metrics", "internal/origin", "internal/page", "internal/pagecache", "internal/policy"},
+	"internal/origin":                  {"internal/origin/demo", "internal/origin/files"},
+	"internal/origin/files":            {},
+	"internal/origin/demo":             {},
+	"internal/pagecache":               {"internal/page"},
+	"internal/pagecache/embedded":      {"cacheserver/store", "internal/page", "internal/pagecache"},
+	"internal/pagecache/remote":        {"internal/page", "internal/pagecache", "internal/pagekey", "internal/ring"},
+	"internal/pagecache/pagecachetest": {"internal/page", "internal/pagecache"},
+	"internal/policy":                  {"internal/pagekey"},
+	"internal/config":                  {"internal/listen", "internal/pagekey", "internal/ring", "nginx"},
+	"internal/metrics":                 {"internal/policy"},
+	"internal/admin":                   {"internal/metrics"},
+	"internal/page":                    {},
+	"internal/pagekey":                 {},
+	"internal/pagekey/pagekeytest":     {"internal/pagekey", "internal/realproc"},
+	"internal/ring":                    {},
+	"internal/listen":                  {},
+	"internal/realproc":                {},
+	"nginx":                            {},
+}
+
+func TestImportsRunDownwards(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "pagegate/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(words[0], "pagegate/")
+		if name == "test" || strings.HasPrefix(name, "test/") {
+			continue
+		}
+		seen[name] = true
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("%s has no place among the imports", name)
+		}
+		for _, imported := range words[1:] {
+			if dep, ours := strings.CutPrefix(imported, "pagegate/"); ours && !slices.Contains(allowed, dep) {
+				t.Errorf("%s imports %s", name, dep)
+			}
+		}
+	}
+	for name := range mayImport {
+		if !seen[name] {
+			t.Errorf("%s is named here and does not exist", name)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs the real programs that the tests talk to, from Debian's packages, and starts none of their services. Does
+# nothing when all are there.
+set -euo pipefail
+
+# program=package; a C compiler is what Go's race detector needs.
+needs=(
+    nginx=nginx
+    memcached=memcached
+    memccapable=libmemcached-tools
+    php=php-cli
+    curl=curl
+    gcc=gcc
+)
+export PATH="$PATH:/usr/sbin:/sbin"
+
+packages=()
+for need in "${needs[@]}"; do
+    command -v "${need%%=*}" >/dev/null || packages+=("${need#*=}")
+done
+if command -v php >/dev/null && ! php -m | grep -qix memcached || ! command -v php >/dev/null; then
+    packages+=(php-memcached)
+fi
+if [[ " ${packages[*]} " == *" gcc "* ]]; then
+    packages+=(libc6-dev)
+fi
+if [[ ${#packages[@]} -eq 0 ]]; then
+    exit 0
+fi
+
+root=()
+if [[ $(id -u) -ne 0 ]]; then
+    command -v sudo >/dev/null || {
+        echo "the tests need these Debian packages: ${packages[*]}; install them as root, or install sudo" >&2
+        exit 1
+    }
+    root=(sudo)
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "the tests need nginx, memcached, libmemcached-tools, php with its memcached extension, curl and gcc; no apt-get here" >&2
+    exit 1
+fi
+
+# Debian starts a service when its package is installed, unless this file says no. One that is there already stays.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+    "${root[@]}" chmod 755 "$policy"
+    trap '"${root[@]}" rm -f "$policy"' EXIT
+fi
+
+echo "installing for the tests: ${packages[*]}"
+"${root[@]}" apt-get update -qq
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
