@@ -55,17 +55,19 @@ type answer struct {
 	Body   string
 }
 
-// client is one connection to nginx.
+// client is a connection to nginx, or to another piece of the set-up.
 type client struct {
 	t    *testing.T
+	addr string
 	conn net.Conn
 	in   *bufio.Reader
+	last bool // the other end has announced that it will close the connection
 }
 
 func dial(t *testing.T, addr string) *client {
 	t.Helper()
 	conn := dialPiece(t, addr)
-	return &client{t: t, conn: conn, in: bufio.NewReader(conn)}
+	return &client{t: t, addr: addr, conn: conn, in: bufio.NewReader(conn)}
 }
 
 // send writes bytes as they are.
@@ -86,6 +88,7 @@ func (c *client) response(method string) *http.Response {
 	if err != nil {
 		c.t.Fatalf("no response: %v", err)
 	}
+	c.last = resp.Close
 	return resp
 }
 
@@ -100,9 +103,14 @@ func (c *client) answer(method string) answer {
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// ask sends a request and reads the whole response.
+// ask sends a request and reads the whole response. It connects anew where nginx has ended the connection, which it does
+// after a thousand requests.
 func (c *client) ask(r request) answer {
 	c.t.Helper()
+	if c.last {
+		c.conn.Close()
+		*c = *dial(c.t, c.addr)
+	}
 	c.send(r.wire())
 	return c.answer(r.verb())
 }
