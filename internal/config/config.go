@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"pagegate/internal/pagekey"
 	"pagegate/nginx"
 )
 
@@ -38,6 +39,11 @@ type Config struct {
 
 	// Key is the page key as a template of nginx variables; default $uri?$args. The nginx in front must set the same.
 	Key string `yaml:"key"`
+	// MergeSlashes is nginx's merge_slashes; default true.
+	MergeSlashes bool `yaml:"merge_slashes"`
+	// JoinFields reads a repeated field of $http_NAME as nginx does since 1.23: all values, joined. Default false, the
+	// first value.
+	JoinFields bool `yaml:"join_fields"`
 	// Hosts are the site's names. Shared fills are sent with the first as Host, or, if the key holds $host, with the
 	// request's own when it is one of them. Default: the backend's host.
 	Hosts []string `yaml:"hosts"`
@@ -126,25 +132,31 @@ type Log struct {
 // Default returns a program's configuration before anything is said.
 func Default(p Program) *Config {
 	c := &Config{
-		Listen:   "127.0.0.1:8080",
-		Cache:    Cache{Hash: "consistent", Timeout: Duration(500 * time.Millisecond), RetryAfter: Duration(time.Second)},
-		Memory:   64 << 20,
-		Key:      "$uri?$args",
-		Scheme:   "http",
-		TTL:      Duration(time.Minute),
-		Stale:    Duration(time.Hour),
-		MaxBody:  8 << 20,
-		PassFor:  Duration(10 * time.Second),
-		Nginx:    Nginx{DefaultType: nginx.DefaultType()},
-		Timeouts: Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
-		Store:    Store{Workers: 4, Queue: 256},
-		Log:      Log{Level: "info"},
+		Listen:       "127.0.0.1:8080",
+		Cache:        Cache{Hash: "consistent", Timeout: Duration(500 * time.Millisecond), RetryAfter: Duration(time.Second)},
+		Memory:       64 << 20,
+		Key:          pagekey.Default,
+		MergeSlashes: true,
+		Scheme:       "http",
+		TTL:          Duration(time.Minute),
+		Stale:        Duration(time.Hour),
+		MaxBody:      8 << 20,
+		PassFor:      Duration(10 * time.Second),
+		Nginx:        Nginx{DefaultType: nginx.DefaultType()},
+		Timeouts:     Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
+		Store:        Store{Workers: 4, Queue: 256},
+		Log:          Log{Level: "info"},
 	}
 	if p == Filler {
 		c.Listen = "127.0.0.1:8082"
 		c.Memory = 0
 	}
 	return c
+}
+
+// Template returns the page key, ready to be evaluated.
+func (c *Config) Template() (*pagekey.Template, error) {
+	return pagekey.Parse(c.Key, pagekey.MergeSlashes(c.MergeSlashes), pagekey.JoinFields(c.JoinFields))
 }
 
 func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }

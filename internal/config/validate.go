@@ -11,7 +11,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"pagegate/internal/listen"
-	"pagegate/internal/pagekey"
 	"pagegate/internal/ring"
 )
 
@@ -29,7 +28,7 @@ func (c *Config) Validate(p Program, at Lines) error {
 		v.fail("cache.hash", "%q: want consistent or modulo", c.Cache.Hash)
 	}
 	c.validatePlace(p, &v)
-	_, err = pagekey.Parse(c.Key)
+	_, err = c.Template()
 	v.check("key", err)
 	if c.Scheme != "http" && c.Scheme != "https" {
 		v.fail("scheme", "%q: want http or https", c.Scheme)

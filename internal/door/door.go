@@ -75,11 +75,11 @@ func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(h.Host()) == 0 && h.IsHTTP11() {
+		return errNoHost // even where the target names one (RFC 9112, section 3.2)
+	}
 	if len(v.Host) == 0 {
 		v.Host = h.Host()
-	}
-	if len(v.Host) == 0 && h.IsHTTP11() {
-		return errNoHost
 	}
 	// What follows `#` is no part of any request (RFC 9110, section 7.1); nginx's key leaves it out too.
 	if i := bytes.IndexByte(v.Target, '#'); i >= 0 {

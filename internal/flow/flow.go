@@ -88,7 +88,7 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	key, err := pagekey.Parse(c.Key)
+	key, err := c.Template()
 	if err != nil {
 		return err
 	}

@@ -39,16 +39,23 @@ func Find(tb testing.TB, name string) string {
 	return ""
 }
 
-// FreePort returns a TCP port of 127.0.0.1 on which nothing listened a moment ago.
+// FreePort returns a TCP port of 127.0.0.1 on which nothing listened a moment ago. It gives no port twice in a process.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("no free port: %v", err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatalf("no free port: %v", err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
+
+var givenPorts sync.Map
 
 // FreeAddr is FreePort as "127.0.0.1:port".
 func FreeAddr(tb testing.TB) string {

@@ -13,7 +13,7 @@ $cache->setOption(Memcached::OPT_COMPRESSION, false); // nginx does not know PHP
 $cache->addServer($argv[1], (int) $argv[2]);
 
 $stored = $cache->set('/news?', '<h1>News</h1>', 300)
-    && $cache->set(page_key('/café au lait', 'size=%20l'), '<h1>Coffee</h1>', 300);
+    && $cache->set(page_key('/coffee au lait', 'size=%20l'), '<h1>Coffee</h1>', 300);
 
 // A gzip body needs bit 2 of the item's flags, which the extension uses for itself; the protocol is simple enough.
 $socket = fsockopen($argv[1], (int) $argv[2]);
