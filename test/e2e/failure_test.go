@@ -85,13 +85,13 @@ func TestBackendHalfAnswers(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Length", "8")
 		_, _ = io.WriteString(w, "half")
+		w.(http.Flusher).Flush()
 		if whole.Load() {
 			_, _ = io.WriteString(w, "half")
 			return
 		}
 		panic(http.ErrAbortHandler)
 	})
-	b.Config.ErrorLog = nil
 	gateway, _ := startGateway(t, b.URL)
 	if a, err := tryFetch(gateway, "/a"); err == nil {
 		t.Errorf("half a page passed for a whole one: %+v", a)
@@ -196,8 +196,9 @@ func TestBadClientsOfTheCacheServer(t *testing.T) {
 	cache, _ := startCache(t, "cacheserver")
 	for _, tt := range []struct{ send, want string }{
 		{"\x00\xff\xfe garbage\r\n", "ERROR\r\n"},
-		{"set k 0 0 1073741824\r\n", "SERVER_ERROR object too large for cache\r\n"},
-		{"set k 0 0 -1\r\n", "CLIENT_ERROR bad data chunk\r\n"},
+		{"set k 0 0 2097152\r\n" + strings.Repeat("x", 2097152) + "\r\n", "SERVER_ERROR object too large for cache\r\n"},
+		{"set k 0 0 1073741824\r\n", ""}, // and then silence
+		{"set k 0 0 -1\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"set k 0 0 abc\r\n", "CLIENT_ERROR bad command line format\r\n"},
 	} {
 		c, err := net.Dial("tcp", cache)
@@ -208,7 +209,7 @@ func TestBadClientsOfTheCacheServer(t *testing.T) {
 		_, _ = io.WriteString(c, tt.send)
 		got := make([]byte, len(tt.want))
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != tt.want {
-			t.Errorf("%q: %q, %v", tt.send, got, err)
+			t.Errorf("%.80q: %q, %v", tt.send, got, err)
 		}
 		c.Close()
 	}
