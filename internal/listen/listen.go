@@ -52,6 +52,13 @@ func Listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
+	if network == "unix" {
+		// nginx is another user. Whoever may enter the socket's folder may connect, as to a port of the loopback.
+		if err := os.Chmod(target, 0o666); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
 	return listener{l}, nil
 }
 
