@@ -55,7 +55,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // ending tells what a body's last error means to the reader.
 func (b *body) ending(err error) error {
-	var known *Error
+	cause := context.Cause(b.inner)
 	switch {
 	case err == io.EOF:
 		if b.whole != nil {
@@ -64,16 +64,13 @@ func (b *body) ending(err error) error {
 		return io.EOF
 	case b.closed.Load():
 		return http.ErrBodyReadAfterClose
-	case b.ctx.Err() == nil && context.Cause(b.inner) == nil && !errors.As(err, &known):
-		cut := err
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			cut = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
-		}
-		return b.fail(KindProtocol, fmt.Errorf("the body was cut short (see its own log): %w", cut))
-	case known != nil:
-		return known
+	case cause != nil:
+		return b.failure(b.ctx, cause, err)
 	}
-	return b.failure(b.ctx, context.Cause(b.inner), err)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+	}
+	return b.fail(KindProtocol, fmt.Errorf("the body was cut short (see its own log): %w", err))
 }
 
 // Close implements io.Closer.
@@ -89,10 +86,10 @@ func (b *body) Close() error {
 
 // requestBody lends the caller's body to a transport, which may hold on to it for longer than the loan lasts.
 type requestBody struct {
-	mu   sync.Mutex
-	r    io.Reader // nil when the loan is over
-	left int64     // bytes still to come, -1 for unknown
-	err  error     // why reading it failed
+	turn chan struct{} // holds one token: whoever has it may touch what is below
+	r    io.Reader     // nil when the loan is over
+	left int64         // bytes still to come, -1 for unknown
+	err  error         // why reading it failed
 }
 
 // newRequestBody returns nil for a request without a body.
@@ -100,15 +97,17 @@ func newRequestBody(r *Request) *requestBody {
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil
 	}
-	return &requestBody{r: r.Body, left: max(r.ContentLength, -1)}
+	b := &requestBody{turn: make(chan struct{}, 1), r: r.Body, left: max(r.ContentLength, -1)}
+	b.turn <- struct{}{}
+	return b
 }
 
 var errLoanOver = errors.New("origin: the exchange is over")
 
 // Read reads from the caller's body. A body that ends before its length is a failure of the caller's.
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	<-b.turn
+	defer func() { b.turn <- struct{}{} }()
 	switch {
 	case b.r == nil:
 		return 0, errLoanOver
@@ -140,8 +139,8 @@ func (b *requestBody) detach() error {
 	if b == nil {
 		return nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	<-b.turn
+	defer func() { b.turn <- struct{}{} }()
 	b.r = nil
 	return b.err
 }

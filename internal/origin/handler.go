@@ -96,15 +96,17 @@ func (o *handlerOrigin) await(ctx context.Context, ready <-chan *Response) (*Res
 	defer clock.Stop()
 	select {
 	case resp := <-ready:
-		if resp == nil {
+		if resp == nil && ctx.Err() == nil {
 			return nil, o.fail(KindProtocol, fmt.Errorf("gave up without an answer: %w", io.ErrUnexpectedEOF))
 		}
-		return resp, nil
+		if resp != nil {
+			return resp, nil
+		}
 	case <-clock.C:
 		return nil, o.failure(ctx, nil, timeoutError{})
 	case <-ctx.Done():
-		return nil, o.failure(ctx, nil, ctx.Err())
 	}
+	return nil, o.failure(ctx, nil, ctx.Err())
 }
 
 // serve runs the handler and ends the response in every case.
@@ -112,7 +114,7 @@ func (o *handlerOrigin) serve(w *responder, r *http.Request) {
 	defer func() {
 		switch p := recover(); {
 		case p == nil:
-			w.finish()
+			w.finish(r.Context())
 		case p == http.ErrAbortHandler:
 			w.abort()
 		default:

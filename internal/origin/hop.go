@@ -58,11 +58,15 @@ func endToEnd(name string) bool {
 	return false
 }
 
-// cleanFields makes received fields fit to be passed on: hop-by-hop ones go, and a control byte that would end a
-// field early elsewhere becomes a space (RFC 9110, section 5.5).
+// cleanFields makes received fields fit to be passed on: hop-by-hop ones and those whose name is no token go, and a
+// control byte that would end a field early elsewhere becomes a space (RFC 9110, section 5.5).
 func cleanFields(h http.Header) {
 	StripHopByHop(h)
-	for _, values := range h {
+	for name, values := range h {
+		if !isToken(name) {
+			delete(h, name)
+			continue
+		}
 		for i, v := range values {
 			if strings.ContainsAny(v, "\r\n\x00") {
 				values[i] = breaks.Replace(v)

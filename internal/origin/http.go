@@ -64,9 +64,10 @@ func (o *httpOrigin) Fetch(ctx context.Context, r *Request) (*Response, error) {
 	traced, quiet := traceInformational(inner, r.Informational)
 	resp, err := o.transport.RoundTrip(hr.WithContext(traced))
 	quiet()
-	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		err = errors.New("it switched protocols unasked")
+	if err == nil {
+		if err = checkResponse(resp); err != nil {
+			resp.Body.Close()
+		}
 	}
 	if err != nil {
 		cancel(nil)
@@ -104,6 +105,20 @@ func (o *httpOrigin) request(r *Request, sent *requestBody) (*http.Request, erro
 		}
 	}
 	return hr, nil
+}
+
+// checkResponse refuses what net/http lets through: a switch to a protocol that nobody asked for, and a field name that is
+// no token. Another reader might take "Transfer-Encoding :" for the field, and see another end of the body.
+func checkResponse(hr *http.Response) error {
+	if hr.StatusCode == http.StatusSwitchingProtocols {
+		return errors.New("it switched protocols unasked")
+	}
+	for name := range hr.Header {
+		if !isToken(name) {
+			return fmt.Errorf("the field name %q is no token", name)
+		}
+	}
+	return nil
 }
 
 // response makes the caller's response.

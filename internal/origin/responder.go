@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,8 +125,12 @@ func (w *responder) publish(first []byte) {
 	w.ready <- resp
 }
 
-// finish ends the response of a handler that has returned.
-func (w *responder) finish() {
+// finish ends the response of a handler that has returned. One that returned because its context ended has not said all.
+func (w *responder) finish(ctx context.Context) {
+	if ctx.Err() != nil {
+		w.abort()
+		return
+	}
 	if w.decided == nil {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -150,7 +155,7 @@ func (w *responder) fault() {
 	w.buf.Reset(leaving{w})
 	w.header, w.decided, w.written = make(http.Header), nil, 0
 	http.Error(w, "500 "+http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-	w.finish()
+	w.finish(context.Background())
 }
 
 // abort ends the response as a lost connection would.
