@@ -8,10 +8,10 @@ const purgeEvery = 1 << 15
 // still to come, else now. What is stored after that is not touched, even in the same second. A later call replaces an
 // earlier one that is still to come. The memory of the items is used again before anything alive is evicted.
 func (s *Store) FlushAll(at int64) {
-	now := s.cfg.Now()
+	now := s.now() // also lets an earlier flush that is due take effect before it is replaced
 	s.flush.mu.Lock()
 	defer s.flush.mu.Unlock()
-	if at > now {
+	if at > int64(now) {
 		s.flush.at.Store(at)
 		return
 	}
@@ -27,13 +27,13 @@ func (s *Store) flushDue(at int64) {
 		return
 	}
 	s.flush.at.Store(0)
-	s.nextEpoch(at)
+	s.nextEpoch(clampTime(at))
 }
 
 // nextEpoch makes all items dead. The caller holds flush.mu.
-func (s *Store) nextEpoch(now int64) {
+func (s *Store) nextEpoch(now uint32) {
 	if s.epoch.Add(1)%purgeEvery == 0 {
-		s.purge(clampTime(now))
+		s.purge(now)
 	}
 }
 

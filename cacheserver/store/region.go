@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -50,25 +51,26 @@ func (r *region) unmap() error {
 	return unix.Munmap(r.mapped)
 }
 
-// reserve takes address space for a store of limit pages, generously, so that the limit can be raised later, and
-// returns the number of pages that it reaches for. When the system allows no more (ulimit -v), the limit alone must do.
-func (s *Store) reserve(limit int) (int, error) {
-	for _, reserved := range []int{min(max(4*limit, 1<<10), maxPages), limit} {
-		slabs, err := reserveRegion((reserved + 1) << pageShift)
-		if err != nil {
-			if reserved == limit {
-				return 0, err
-			}
-			continue
+// reserve takes address space for a store of limit pages and returns the number of pages that it reaches for:
+// generously, so that the limit can be raised later, unless the system allows no more (ulimit -v).
+func (s *Store) reserve(limit int) (reserved int, err error) {
+	for _, reserved = range []int{min(max(4*limit, 1<<10), maxPages), min(4*limit, maxPages), limit} {
+		if err = s.reservePages(reserved); err == nil {
+			break
 		}
-		if err := s.index.init(reserved); err != nil {
-			if err2 := slabs.unmap(); err2 != nil || reserved == limit {
-				return 0, err
-			}
-			continue
-		}
-		s.slabs = slabs
-		return reserved, nil
 	}
-	panic("unreachable")
+	return reserved, err
+}
+
+// reservePages takes address space for so many pages and their index.
+func (s *Store) reservePages(n int) error {
+	slabs, err := reserveRegion((n + 1) << pageShift)
+	if err != nil {
+		return err
+	}
+	if err := s.index.init(n); err != nil {
+		return errors.Join(err, slabs.unmap())
+	}
+	s.slabs = slabs
+	return nil
 }
