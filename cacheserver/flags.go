@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"pagegate/cacheserver/server"
+	"pagegate/cacheserver/store"
+)
+
+// Bounds of what the flags may say.
+const (
+	pageKeyMax  = 8000 // bytes of a key with -o page_keys
+	plainKeyMax = 250
+	minItemMax  = 1 << 10
+	maxItemMax  = 1 << 30
+)
+
+// options are the command line.
+type options struct {
+	help, version bool
+	usage         string
+
+	port        int
+	socket      string
+	socketMode  string
+	addresses   string
+	user        string
+	memory      int64 // MiB
+	noEvict     bool
+	maxConns    int
+	verbose     int
+	factor      float64
+	minSpace    int
+	largePages  bool
+	threads     int
+	maxRequests int
+	noCAS       bool
+	backlog     int
+	itemMax     string
+	noFlush     bool
+	noDump      bool
+	extended    []string
+
+	itemSizeMax int
+	ext         extended
+}
+
+// extended are the -o options.
+type extended struct {
+	pageKeys     bool
+	maxConnsFast bool
+	idleTimeout  int64 // seconds
+	chunkMax     int   // bytes
+}
+
+// flags defines memcached's flags, those that are there.
+func (o *options) flags() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("cacheserver", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() {}
+	fs.IntVarP(&o.port, "port", "p", 11211, "TCP port; 0 for none, -1 for any free one")
+	fs.StringVarP(&o.socket, "unix-socket", "s", "", "path of a unix socket to listen on instead of TCP")
+	fs.StringVarP(&o.socketMode, "unix-mask", "a", "700", "access mode of the unix socket, in octal")
+	fs.StringVarP(&o.addresses, "listen", "l", "", "addresses to listen on, separated by commas, each with a :port if it is not -p's (default all)")
+	fs.StringVarP(&o.user, "user", "u", "", "become this user, when root starts it")
+	fs.Int64VarP(&o.memory, "memory-limit", "m", 64, "memory for items, in MiB")
+	fs.BoolVarP(&o.noEvict, "disable-evictions", "M", false, "answer an error when memory is full, instead of evicting")
+	fs.IntVarP(&o.maxConns, "conn-limit", "c", 1024, "connections at once")
+	fs.CountVarP(&o.verbose, "verbose", "v", "log more: -v errors and connections, -vv the slab classes too")
+	fs.BoolVarP(&o.help, "help", "h", false, "print this and exit")
+	fs.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
+	fs.Float64VarP(&o.factor, "slab-growth-factor", "f", 1.25, "between the chunk sizes of neighbouring slab classes")
+	fs.IntVarP(&o.minSpace, "slab-min-size", "n", 48, "bytes that key, value and flags take at least")
+	fs.BoolVarP(&o.largePages, "enable-largepages", "L", false, "ask the system for huge pages")
+	fs.IntVarP(&o.threads, "threads", "t", 4, "threads that serve connections")
+	fs.IntVarP(&o.maxRequests, "max-reqs-per-event", "R", 20, "requests of one connection before others have their turn")
+	fs.BoolVarP(&o.noCAS, "disable-cas", "C", false, "keep no CAS ids")
+	fs.IntVarP(&o.backlog, "listen-backlog", "b", 1024, "connections that wait to be accepted; the system's own limit holds here")
+	fs.StringVarP(&o.itemMax, "max-item-size", "I", "1m", "bytes of the largest item, 1k to 1024m")
+	fs.BoolVarP(&o.noFlush, "disable-flush-all", "F", false, "refuse flush_all")
+	fs.BoolVarP(&o.noDump, "disable-dumping", "X", false, "refuse stats detail and dumps")
+	fs.StringSliceVarP(&o.extended, "extended", "o", nil, extendedHelp)
+	return fs
+}
+
+const extendedHelp = `more options, separated by commas:
+page_keys            keys of up to 8000 bytes, and no error for any get that nginx can send
+[no_]maxconns_fast   tell a connection over the limit so, instead of letting it wait (default on)
+idle_timeout=SECONDS close connections that are silent for so long (default 0, never)
+slab_chunk_max=KIB   the largest chunk; larger items are chains (default 512)`
+
+// parseFlags reads the command line. An error names the flag and what it wants.
+func parseFlags(args []string) (*options, error) {
+	o := &options{ext: extended{maxConnsFast: true, chunkMax: 512 << 10}}
+	fs := o.flags()
+	if err := fs.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w; -h lists the flags", err)
+	}
+	o.usage = "cacheserver is a memcached server.\n\nUsage: cacheserver [flags]\n\n" + fs.FlagUsages()
+	if o.help || o.version {
+		return o, nil
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; -h lists the flags", fs.Arg(0))
+	}
+	for _, text := range o.extended {
+		if err := o.ext.set(text); err != nil {
+			return nil, err
+		}
+	}
+	return o, o.validate()
+}
+
+func (e *extended) set(text string) (err error) {
+	name, value, hasValue := strings.Cut(text, "=")
+	switch name {
+	case "page_keys":
+		e.pageKeys = true
+	case "maxconns_fast":
+		e.maxConnsFast = true
+	case "no_maxconns_fast":
+		e.maxConnsFast = false
+	case "idle_timeout":
+		e.idleTimeout, err = strconv.ParseInt(value, 10, 32)
+	case "slab_chunk_max":
+		var kib int
+		kib, err = strconv.Atoi(value)
+		e.chunkMax = kib << 10
+	default:
+		return fmt.Errorf("-o %s: no such option here; -h lists them", name)
+	}
+	if needs := name == "idle_timeout" || name == "slab_chunk_max"; needs != hasValue || err != nil {
+		return fmt.Errorf("-o %s: want a value only where -h shows one, and a number there", text)
+	}
+	return nil
+}
+
+func (o *options) validate() (err error) {
+	if o.itemSizeMax, err = parseSize(o.itemMax); err != nil || o.itemSizeMax < minItemMax || o.itemSizeMax > maxItemMax {
+		return fmt.Errorf("-I %s: want bytes, or a number with k or m, from 1k to 1024m", o.itemMax)
+	}
+	switch {
+	case o.port < -1 || o.port > 65535:
+		return fmt.Errorf("-p %d: want a port, 0 for none, -1 for any", o.port)
+	case o.memory < 1:
+		return fmt.Errorf("-m %d: want MiB, at least 1", o.memory)
+	case o.maxConns < 1:
+		return fmt.Errorf("-c %d: want at least 1", o.maxConns)
+	case o.threads < 1 || o.threads > 1024:
+		return fmt.Errorf("-t %d: want 1 to 1024", o.threads)
+	case o.factor <= 1:
+		return fmt.Errorf("-f %v: want more than 1", o.factor)
+	case o.minSpace < 1:
+		return fmt.Errorf("-n %d: want at least 1", o.minSpace)
+	case o.maxRequests < 1:
+		return fmt.Errorf("-R %d: want at least 1", o.maxRequests)
+	case o.backlog < 1:
+		return fmt.Errorf("-b %d: want at least 1", o.backlog)
+	}
+	if _, err := strconv.ParseUint(o.socketMode, 8, 9); err != nil {
+		return fmt.Errorf("-a %s: want an octal mode such as 700", o.socketMode)
+	}
+	return nil
+}
+
+// parseSize reads bytes, with k or m for KiB and MiB.
+func parseSize(text string) (int, error) {
+	if text == "" {
+		return 0, errors.New("empty")
+	}
+	unit := 1
+	switch text[len(text)-1] {
+	case 'k', 'K':
+		unit = 1 << 10
+	case 'm', 'M':
+		unit = 1 << 20
+	}
+	if unit > 1 {
+		text = text[:len(text)-1]
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxItemMax/unit {
+		return 0, fmt.Errorf("%q is no size", text)
+	}
+	return n * unit, nil
+}
+
+func (o *options) keyMax() int {
+	if o.ext.pageKeys {
+		return pageKeyMax
+	}
+	return plainKeyMax
+}
+
+// store is the store's part of the options.
+func (o *options) store(now func() int64) store.Config {
+	return store.Config{
+		MemoryLimit:  max(o.memory, 2) << 20,
+		ItemSizeMax:  o.itemSizeMax,
+		KeyMax:       o.keyMax(),
+		ChunkMin:     o.minSpace,
+		GrowthFactor: o.factor,
+		SlabChunkMax: min(o.ext.chunkMax, o.itemSizeMax),
+		HugePages:    o.largePages,
+		NoEvict:      o.noEvict,
+		NoCAS:        o.noCAS,
+		Now:          now,
+	}
+}
+
+// server is the server's part of the options.
+func (o *options) server() server.Config {
+	return server.Config{
+		Workers:     o.threads,
+		MaxConns:    o.maxConns,
+		KeyMax:      o.keyMax(),
+		PageKeys:    o.ext.pageKeys,
+		NoFlush:     o.noFlush,
+		RefuseFast:  o.ext.maxConnsFast,
+		IdleTimeout: o.ext.idleTimeout,
+		MaxRequests: o.maxRequests,
+	}
+}

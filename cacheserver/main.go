@@ -1,0 +1,86 @@
+// Command cacheserver is a memcached server: memcached's flags, protocol and behaviour, over a store of its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"pagegate/cacheserver/server"
+	"pagegate/cacheserver/store"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes, as in sysexits.h.
+const (
+	exitOK     = 0
+	exitUsage  = 64
+	exitFailed = 71
+)
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "cacheserver: %v\n", err)
+		return exitUsage
+	}
+	switch {
+	case o.help:
+		fmt.Fprint(stdout, o.usage)
+		return exitOK
+	case o.version:
+		fmt.Fprintf(stdout, "memcached %s (pagegate cacheserver)\n", server.Version)
+		return exitOK
+	}
+	if err := serve(ctx, o, stderr); err != nil {
+		fmt.Fprintf(stderr, "cacheserver: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// serve opens the listeners and the store, and answers until ctx ends.
+func serve(ctx context.Context, o *options, stderr io.Writer) error {
+	clock := server.NewClock(time.Now)
+	defer clock.Stop()
+	st, err := store.New(o.store(clock.Unix))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if o.verbose >= 2 {
+		for _, c := range st.SlabClasses() {
+			fmt.Fprintf(stderr, "slab class %3d: chunk size %9d perslab %7d\n", c.ID, c.ChunkSize, c.PerPage)
+		}
+	}
+	listeners, err := o.listen()
+	if err != nil {
+		return err
+	}
+	srv := server.New(o.server(), st, clock.Unix, listeners...)
+	if err := o.dropPrivileges(); err != nil {
+		srv.Close()
+		return err
+	}
+	stopped := make(chan struct{})
+	go func() {
+		<-ctx.Done()
+		srv.Close()
+		close(stopped)
+	}()
+	if err := srv.Serve(); err != nil {
+		return err
+	}
+	<-stopped
+	return nil
+}

@@ -1,0 +1,61 @@
+// Package protocol turns memcached's text protocol (protocol.txt) from bytes into commands and back. It knows neither
+// sockets nor the store: a command's keys point into the line that it was read from, and nothing is allocated.
+//
+// The invariant that clients rely on: whatever a line holds, Parse either gives a command or the exact error line that
+// memcached answers, and the caller can always go on with the next line.
+package protocol
+
+// Verb is what a command does.
+type Verb uint8
+
+// The verbs of the text protocol.
+const (
+	Unknown Verb = iota
+	Get
+	Gets
+	Gat
+	Gats
+	Set
+	Add
+	Replace
+	Append
+	Prepend
+	CAS
+	Delete
+	Incr
+	Decr
+	Touch
+	FlushAll
+	Stats
+	Version
+	Verbosity
+	Quit
+	Noop // the meta protocol's mn, which clients use as a fence
+)
+
+// Command is one parsed line. Its slices point into the line.
+type Command struct {
+	Verb    Verb
+	Key     []byte // the single key of all but the get family
+	Keys    []byte // the rest of a get line from its first key on; see NextKey
+	Flags   uint32
+	Exptime int64 // as sent: relative, absolute or negative
+	Length  int64 // bytes of the data block that follows
+	CAS     uint64
+	Delta   uint64
+	NoReply bool
+	Arg     []byte // of stats, flush_all's delay as text, verbosity
+}
+
+// Error lines that Parse gives instead of a command, without their CR LF.
+const (
+	ErrUnknown   = "ERROR"
+	ErrFormat    = "CLIENT_ERROR bad command line format"
+	ErrDelta     = "CLIENT_ERROR invalid numeric delta argument"
+	ErrExptime   = "CLIENT_ERROR invalid exptime argument"
+	ErrDelete    = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"
+	ErrTooLarge  = "SERVER_ERROR object too large for cache"
+	ErrNoMemory  = "SERVER_ERROR out of memory storing object"
+	ErrDataChunk = "CLIENT_ERROR bad data chunk"
+	ErrNonNumber = "CLIENT_ERROR cannot increment or decrement non-numeric value"
+)

@@ -1,0 +1,64 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"pagegate/cacheserver/store"
+)
+
+// counters are one worker's part of the statistics: only it adds, so adding is never contended; `stats` sums them up.
+type counters struct {
+	cmdGet, cmdSet, cmdFlush, cmdTouch         atomic.Uint64
+	getHits, getMisses                         atomic.Uint64
+	deleteHits, deleteMisses                   atomic.Uint64
+	incrHits, incrMisses, decrHits, decrMisses atomic.Uint64
+	casHits, casMisses, casBadval              atomic.Uint64
+	touchHits, touchMisses                     atomic.Uint64
+	bytesRead, bytesWritten                    atomic.Uint64
+	tooLarge, noMemory, connYields, idleKicks  atomic.Uint64
+	_                                          [64]byte // no two workers' counters share a cache line
+}
+
+func (c *counters) touched(ok bool) {
+	c.cmdTouch.Add(1)
+	if ok {
+		c.touchHits.Add(1)
+	} else {
+		c.touchMisses.Add(1)
+	}
+}
+
+func (c *counters) cas(status store.Status) {
+	switch status {
+	case store.Stored:
+		c.casHits.Add(1)
+	case store.Exists:
+		c.casBadval.Add(1)
+	case store.NotFound:
+		c.casMisses.Add(1)
+	}
+}
+
+func (c *counters) delta(decr, hit bool) {
+	switch {
+	case decr && hit:
+		c.decrHits.Add(1)
+	case decr:
+		c.decrMisses.Add(1)
+	case hit:
+		c.incrHits.Add(1)
+	default:
+		c.incrMisses.Add(1)
+	}
+}
+
+// reset sets all to zero. Others may add meanwhile: what is added at this very moment counts or not.
+func (c *counters) reset() {
+	for _, n := range []*atomic.Uint64{
+		&c.cmdGet, &c.cmdSet, &c.cmdFlush, &c.cmdTouch, &c.getHits, &c.getMisses, &c.deleteHits, &c.deleteMisses,
+		&c.incrHits, &c.incrMisses, &c.decrHits, &c.decrMisses, &c.casHits, &c.casMisses, &c.casBadval, &c.touchHits,
+		&c.touchMisses, &c.bytesRead, &c.bytesWritten, &c.tooLarge, &c.noMemory, &c.connYields, &c.idleKicks,
+	} {
+		n.Store(0)
+	}
+}

@@ -1,0 +1,122 @@
+package server
+
+import "pagegate/cacheserver/store"
+
+// copyBelow is the size in bytes below which a value is copied into the reply's text: cheaper than a piece of its own.
+const copyBelow = 1024
+
+// Bounds of what a connection may owe its client before it is no longer read from.
+const (
+	maxPieces = 256
+	maxOwed   = 1 << 20
+)
+
+// output is what a connection owes its client: text and, between it, the store's own memory. Items whose memory is owed
+// are held until it has been written.
+type output struct {
+	text   []byte
+	pieces []piece
+	items  []store.Item
+	owed   int
+	done   int // bytes of the pieces that have been written
+}
+
+// piece is a stretch of text by its offsets, or memory of the store.
+type piece struct {
+	from, to int
+	outside  []byte
+}
+
+func (o *output) empty() bool { return len(o.pieces) == 0 }
+
+// full tells that the client has to read before more is done for it.
+func (o *output) full() bool { return len(o.pieces) >= maxPieces || o.owed >= maxOwed }
+
+// appended notes that the text has grown from the offset.
+func (o *output) appended(from int) {
+	o.owed += len(o.text) - from
+	if n := len(o.pieces); n > 0 && o.pieces[n-1].outside == nil && o.pieces[n-1].to == from {
+		o.pieces[n-1].to = len(o.text)
+		return
+	}
+	o.pieces = append(o.pieces, piece{from: from, to: len(o.text)})
+}
+
+func (o *output) line(s string) {
+	from := len(o.text)
+	o.text = append(append(o.text, s...), '\r', '\n')
+	o.appended(from)
+}
+
+// value appends an item's value. It takes over the item: it is released when its bytes have been written.
+func (o *output) value(it store.Item, segments [][]byte) [][]byte {
+	if it.Len() < copyBelow {
+		from := len(o.text)
+		if b, whole := it.Bytes(); whole {
+			o.text = append(o.text, b...)
+		} else {
+			segments = it.Segments(segments[:0])
+			for _, s := range segments {
+				o.text = append(o.text, s...)
+			}
+		}
+		it.Release()
+		o.appended(from)
+		return segments
+	}
+	segments = it.Segments(segments[:0])
+	for _, s := range segments {
+		o.pieces = append(o.pieces, piece{outside: s})
+	}
+	o.owed += it.Len()
+	o.items = append(o.items, it)
+	return segments
+}
+
+// vectors appends what is still to be written to dst, up to the number that one writev takes.
+func (o *output) vectors(dst [][]byte) [][]byte {
+	skip := o.done
+	for _, p := range o.pieces {
+		b := p.outside
+		if b == nil {
+			b = o.text[p.from:p.to]
+		}
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		if dst = append(dst, b[skip:]); len(dst) == maxVectors {
+			return dst
+		}
+		skip = 0
+	}
+	return dst
+}
+
+// maxVectors is the system's IOV_MAX.
+const maxVectors = 1024
+
+// wrote notes that n bytes have gone out, and tells whether all have.
+func (o *output) wrote(n int) bool {
+	o.done += n
+	if o.done < o.owed {
+		return false
+	}
+	o.reset()
+	return true
+}
+
+// keptText bounds the text buffer that an idle connection keeps.
+const keptText = 16 << 10
+
+// reset drops what is owed and gives the items back.
+func (o *output) reset() {
+	for _, it := range o.items {
+		it.Release()
+	}
+	clear(o.pieces)
+	o.text, o.pieces, o.items, o.owed, o.done = o.text[:0], o.pieces[:0], o.items[:0], 0, 0
+	if cap(o.text) > keptText {
+		o.text = nil
+	}
+}

@@ -1,0 +1,203 @@
+// Package server is the cache server's network side: it accepts connections, lets sessions talk over them, and counts.
+//
+// A connection belongs to one of a few workers, each with a thread and an epoll of its own. On each wake-up a worker
+// reads once, answers everything that it has read with one writev, and goes back to its epoll. Values are written
+// straight from the store's memory, and read straight into it. A client that does not read is not read from either, so
+// what a connection may hold in memory is bounded.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pagegate/cacheserver/store"
+)
+
+// Version is what `version` answers: the memcached whose protocol is kept.
+const Version = "1.6.45"
+
+// Config says how a Server behaves. The zero value of a field means the default that its comment gives.
+type Config struct {
+	Workers     int         // threads that serve connections, memcached's -t; default 4
+	MaxConns    int         // connections at once, memcached's -c; default 1024
+	KeyMax      int         // bytes of the longest key; default 250
+	PageKeys    bool        // a get of a longer key is a miss, not an error
+	NoFlush     bool        // refuse flush_all, memcached's -F
+	RefuseFast  bool        // tell a connection over MaxConns so instead of letting it wait, maxconns_fast
+	IdleTimeout int64       // seconds after which a silent connection is closed; 0 for never
+	MaxRequests int         // requests of one connection before others have their turn, memcached's -R; default 20
+	Settings    [][2]string // lines of `stats settings`, by the caller
+}
+
+// Server serves one store. Its methods may be called by any goroutine.
+type Server struct {
+	cfg       Config
+	store     *store.Store
+	clock     func() int64
+	started   int64
+	workers   []*worker
+	listeners []net.Listener
+
+	conns          atomic.Int64
+	totalConns     atomic.Uint64
+	rejected       atomic.Uint64
+	listenDisabled atomic.Uint64
+	roomAgain      chan struct{}
+	stopped        chan struct{}
+}
+
+// New makes a Server over listeners that are open. It owns neither them nor the store before Serve.
+func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Listener) *Server {
+	if cfg.Workers == 0 {
+		cfg.Workers = 4
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 1024
+	}
+	if cfg.KeyMax == 0 {
+		cfg.KeyMax = 250
+	}
+	s := &Server{cfg: cfg, store: st, clock: clock, started: clock(), listeners: listeners,
+		roomAgain: make(chan struct{}, 1), stopped: make(chan struct{})}
+	return s
+}
+
+// Serve answers until Close. It returns an error if a worker cannot be made.
+func (s *Server) Serve() error {
+	for range s.cfg.Workers {
+		w, err := newWorker(s)
+		if err != nil {
+			for _, made := range s.workers {
+				made.close()
+			}
+			return fmt.Errorf("cacheserver: %w", err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	var running, accepting sync.WaitGroup
+	for _, w := range s.workers {
+		running.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			w.run()
+		})
+	}
+	for i, l := range s.listeners {
+		accepting.Go(func() { s.accept(l, i) })
+	}
+	accepting.Wait()
+	for _, w := range s.workers {
+		w.stop.Store(true)
+		w.signal()
+	}
+	running.Wait()
+	for _, w := range s.workers {
+		w.close()
+	}
+	return nil
+}
+
+// Close ends Serve: no new connections, then none at all.
+func (s *Server) Close() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	close(s.stopped)
+}
+
+// accept hands a listener's connections to the workers in turn.
+func (s *Server) accept(l net.Listener, first int) {
+	for next := first; ; next++ {
+		if !s.cfg.RefuseFast && !s.waitForRoom() {
+			return
+		}
+		c, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // out of file descriptors, say: others may free some
+			continue
+		}
+		if s.cfg.RefuseFast && s.conns.Load() >= int64(s.cfg.MaxConns) {
+			s.rejected.Add(1)
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+			_, _ = c.Write([]byte("ERROR Too many open connections\r\n"))
+			c.Close()
+			continue
+		}
+		fd, err := detach(c)
+		if err != nil {
+			continue
+		}
+		s.conns.Add(1)
+		s.totalConns.Add(1)
+		s.workers[next%len(s.workers)].hand(fd)
+	}
+}
+
+// waitForRoom waits until one more connection may be served; false when the server is closed.
+func (s *Server) waitForRoom() bool {
+	for s.conns.Load() >= int64(s.cfg.MaxConns) {
+		s.listenDisabled.Add(1)
+		select {
+		case <-s.roomAgain:
+		case <-s.stopped:
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) connClosed() {
+	s.conns.Add(-1)
+	select {
+	case s.roomAgain <- struct{}{}:
+	default:
+	}
+}
+
+// detach takes a connection's socket out of the runtime's hands: the workers have an epoll of their own.
+func detach(c net.Conn) (fd int, err error) {
+	defer c.Close()
+	sc, ok := c.(interface {
+		SyscallConn() (syscall.RawConn, error)
+	})
+	if !ok {
+		return 0, errors.New("no socket")
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := rc.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, cerr)
+}
+
+// tickMillis bounds a worker's wait, so that it looks for idle connections.
+func (s *Server) tickMillis() int { return 1000 }
+
+// month is the longest exptime that counts from now, in seconds (protocol.txt, "Expiration times").
+const month = 60 * 60 * 24 * 30
+
+// expires turns an exptime as sent into unix seconds: 0 is never, negative is over at once, up to 30 days counts from
+// now, more is a time.
+func (s *Server) expires(exptime int64) int64 {
+	switch {
+	case exptime == 0:
+		return 0
+	case exptime < 0:
+		return 1
+	case exptime <= month:
+		return s.clock() + exptime
+	}
+	return exptime
+}

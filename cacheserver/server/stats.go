@@ -1,0 +1,172 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeStats answers `stats` and its subcommands (protocol.txt, "Statistics").
+func (s *Server) writeStats(o *output, what string) {
+	switch what {
+	case "":
+		s.generalStats(o)
+	case "settings":
+		for _, line := range s.cfg.Settings {
+			stat(o, line[0], line[1])
+		}
+	case "items":
+		s.itemStats(o)
+	case "slabs":
+		s.slabStats(o)
+	case "sizes":
+		for _, b := range s.store.SizeHistogram() {
+			stat(o, strconv.Itoa(b.Size), b.Count)
+		}
+	case "reset":
+		for _, w := range s.workers {
+			w.stats.reset()
+		}
+		o.line("RESET")
+		return
+	default:
+		o.line("ERROR")
+		return
+	}
+	o.line("END")
+}
+
+func stat(o *output, name string, value any) {
+	from := len(o.text)
+	o.text = fmt.Appendf(o.text, "STAT %s %v\r\n", name, value)
+	o.appended(from)
+}
+
+// sum adds up a counter over the workers.
+func (s *Server) sum(of func(*counters) *atomic.Uint64) (n uint64) {
+	for _, w := range s.workers {
+		n += of(&w.stats).Load()
+	}
+	return n
+}
+
+// generalStats are the lines of memcached with its background threads off, in its order.
+func (s *Server) generalStats(o *output) {
+	st := s.store.Stats()
+	now := s.clock()
+	stat(o, "pid", os.Getpid())
+	stat(o, "uptime", now-s.started)
+	stat(o, "time", now)
+	stat(o, "version", Version)
+	stat(o, "libevent", "none-epoll") // there is none: the name is what tools look for
+	stat(o, "pointer_size", strconv.IntSize)
+	var use unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err == nil {
+		stat(o, "rusage_user", seconds(use.Utime))
+		stat(o, "rusage_system", seconds(use.Stime))
+	}
+	conns := s.conns.Load()
+	stat(o, "max_connections", s.cfg.MaxConns)
+	stat(o, "curr_connections", conns)
+	stat(o, "total_connections", s.totalConns.Load())
+	stat(o, "rejected_connections", s.rejected.Load())
+	stat(o, "connection_structures", conns)
+	// A worker reads every connection into one buffer; replies have no memory of their own but the text.
+	stat(o, "response_obj_oom", 0)
+	stat(o, "response_obj_count", conns)
+	stat(o, "response_obj_bytes", 0)
+	stat(o, "read_buf_count", len(s.workers))
+	stat(o, "read_buf_bytes", len(s.workers)*readSize)
+	stat(o, "read_buf_bytes_free", 0)
+	stat(o, "read_buf_oom", 0)
+	stat(o, "reserved_fds", 2*len(s.workers)+len(s.listeners))
+	s.commandStats(o, st.GetExpired, st.GetFlushed)
+	stat(o, "limit_maxbytes", st.LimitMaxBytes)
+	stat(o, "accepting_conns", b2i(conns < int64(s.cfg.MaxConns)))
+	stat(o, "listen_disabled_num", s.listenDisabled.Load())
+	stat(o, "time_in_listen_disabled_us", 0)
+	stat(o, "threads", len(s.workers))
+	stat(o, "conn_yields", s.sum(func(c *counters) *atomic.Uint64 { return &c.connYields }))
+	stat(o, "hash_power_level", st.HashPowerLevel)
+	stat(o, "hash_bytes", st.HashBytes)
+	stat(o, "hash_is_expanding", b2i(st.HashIsExpanding))
+	for _, name := range []string{"slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim",
+		"slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem", "slab_reassign_last_busy_status",
+		"slab_reassign_running"} {
+		stat(o, name, 0)
+	}
+	stat(o, "slabs_moved", st.PagesMoved)
+	for _, name := range []string{"malloc_fails", "log_worker_dropped", "log_worker_written", "log_watcher_skipped",
+		"log_watcher_sent", "log_watchers", "unexpected_napi_ids", "round_robin_fallback"} {
+		stat(o, name, 0)
+	}
+	stat(o, "bytes", st.Bytes)
+	stat(o, "curr_items", st.CurrItems)
+	stat(o, "total_items", st.TotalItems)
+	stat(o, "slab_global_page_pool", st.FreePages)
+	stat(o, "expired_unfetched", st.ExpiredUnfetched)
+	stat(o, "evicted_unfetched", st.EvictedUnfetched)
+	stat(o, "evictions", st.Evictions)
+	stat(o, "reclaimed", st.Reclaimed)
+	stat(o, "crawler_reclaimed", 0)
+	stat(o, "crawler_items_checked", 0)
+	stat(o, "lrutail_reflocked", 0)
+}
+
+// commandStats are the lines about commands.
+func (s *Server) commandStats(o *output, expired, flushed uint64) {
+	for _, line := range []struct {
+		name string
+		of   func(*counters) *atomic.Uint64
+	}{
+		{"cmd_get", func(c *counters) *atomic.Uint64 { return &c.cmdGet }},
+		{"cmd_set", func(c *counters) *atomic.Uint64 { return &c.cmdSet }},
+		{"cmd_flush", func(c *counters) *atomic.Uint64 { return &c.cmdFlush }},
+		{"cmd_touch", func(c *counters) *atomic.Uint64 { return &c.cmdTouch }},
+		{"cmd_meta", nil},
+		{"get_hits", func(c *counters) *atomic.Uint64 { return &c.getHits }},
+		{"get_misses", func(c *counters) *atomic.Uint64 { return &c.getMisses }},
+		{"get_expired", nil},
+		{"get_flushed", nil},
+		{"delete_misses", func(c *counters) *atomic.Uint64 { return &c.deleteMisses }},
+		{"delete_hits", func(c *counters) *atomic.Uint64 { return &c.deleteHits }},
+		{"incr_misses", func(c *counters) *atomic.Uint64 { return &c.incrMisses }},
+		{"incr_hits", func(c *counters) *atomic.Uint64 { return &c.incrHits }},
+		{"decr_misses", func(c *counters) *atomic.Uint64 { return &c.decrMisses }},
+		{"decr_hits", func(c *counters) *atomic.Uint64 { return &c.decrHits }},
+		{"cas_misses", func(c *counters) *atomic.Uint64 { return &c.casMisses }},
+		{"cas_hits", func(c *counters) *atomic.Uint64 { return &c.casHits }},
+		{"cas_badval", func(c *counters) *atomic.Uint64 { return &c.casBadval }},
+		{"touch_hits", func(c *counters) *atomic.Uint64 { return &c.touchHits }},
+		{"touch_misses", func(c *counters) *atomic.Uint64 { return &c.touchMisses }},
+		{"store_too_large", func(c *counters) *atomic.Uint64 { return &c.tooLarge }},
+		{"store_no_memory", func(c *counters) *atomic.Uint64 { return &c.noMemory }},
+		{"auth_cmds", nil},
+		{"auth_errors", nil},
+		{"bytes_read", func(c *counters) *atomic.Uint64 { return &c.bytesRead }},
+		{"bytes_written", func(c *counters) *atomic.Uint64 { return &c.bytesWritten }},
+	} {
+		switch {
+		case line.of != nil:
+			stat(o, line.name, s.sum(line.of))
+		case line.name == "get_expired":
+			stat(o, line.name, expired)
+		case line.name == "get_flushed":
+			stat(o, line.name, flushed)
+		default:
+			stat(o, line.name, 0)
+		}
+	}
+}
+
+func seconds(t unix.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
