@@ -56,10 +56,19 @@ func (c *Command) fill(w [][]byte, keyMax int) string {
 			c.Arg = w[0]
 		}
 	case Verbosity:
-		if len(w) == 0 {
-			return ErrUnknown
-		}
-		c.NoReply = isNoReply(w)
+		return c.verbosity(w)
+	}
+	return ""
+}
+
+// verbosity reads `LEVEL [noreply]`. The level changes nothing here.
+func (c *Command) verbosity(w [][]byte) string {
+	if len(w) == 0 || len(w) > 4 {
+		return ErrUnknown
+	}
+	c.NoReply = isNoReply(w)
+	if _, ok := unsigned(w[0]); !ok && !c.NoReply {
+		return ErrFormat
 	}
 	return ""
 }
@@ -161,7 +170,7 @@ func (c *Command) flushAll(w [][]byte) string {
 	if len(w) == 2 || len(w) == 1 && !c.NoReply {
 		var ok bool
 		if c.Exptime, ok = number(w[0]); !ok {
-			return ErrFormat
+			return ErrExptime
 		}
 	}
 	return ""

@@ -9,6 +9,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -34,7 +35,9 @@ type Config struct {
 	RefuseFast  bool        // tell a connection over MaxConns so instead of letting it wait, maxconns_fast
 	IdleTimeout int64       // seconds after which a silent connection is closed; 0 for never
 	MaxRequests int         // requests of one connection before others have their turn, memcached's -R; default 20
-	Settings    [][2]string // lines of `stats settings`, by the caller
+	Settings    [][2]string // lines of `stats settings`: name, value
+	Verbose     int         // memcached's -v: 2 logs commands and replies
+	Log         io.Writer   // where to; needed with Verbose; written to by several goroutines at once
 }
 
 // Server serves one store. Its methods may be called by any goroutine.
@@ -65,9 +68,11 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 	if cfg.KeyMax == 0 {
 		cfg.KeyMax = 250
 	}
-	s := &Server{cfg: cfg, store: st, clock: clock, started: clock(), listeners: listeners,
+	if cfg.MaxRequests == 0 {
+		cfg.MaxRequests = 20
+	}
+	return &Server{cfg: cfg, store: st, clock: clock, started: clock(), listeners: listeners,
 		roomAgain: make(chan struct{}, 1), stopped: make(chan struct{})}
-	return s
 }
 
 // Serve answers until Close. It returns an error if a worker cannot be made.
@@ -182,8 +187,15 @@ func detach(c net.Conn) (fd int, err error) {
 	return fd, errors.Join(err, cerr)
 }
 
-// tickMillis bounds a worker's wait, so that it looks for idle connections.
-func (s *Server) tickMillis() int { return 1000 }
+// logs tells whether a level of verbosity is logged.
+func (s *Server) logs(level int) bool { return s.cfg.Verbose >= level }
+
+// logf logs a line at a level of verbosity, as memcached does with -v, -vv and -vvv.
+func (s *Server) logf(level int, format string, args ...any) {
+	if s.logs(level) {
+		fmt.Fprintf(s.cfg.Log, format+"\n", args...)
+	}
+}
 
 // month is the longest exptime that counts from now, in seconds (protocol.txt, "Expiration times").
 const month = 60 * 60 * 24 * 30

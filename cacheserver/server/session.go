@@ -34,14 +34,16 @@ type session struct {
 	partial  []byte // the keys of a get line that is answered in parts
 	inGet    bool
 	closing  bool // no more is read; the connection ends when all is written
+	budget   int  // requests that may still be done before others have their turn
 	segments [][]byte
+	id       int // the socket's number, for the log
 }
 
-// feed takes bytes and returns how many of them it used. It stops before the end when a line is not complete, or when
-// the client has to read first (out.full) or is gone (closing).
+// feed takes bytes and returns how many of them it used. It stops before the end when a line is not complete, or when it
+// has stopped for another reason than want of bytes: see stopped.
 func (s *session) feed(b []byte) int {
 	used := 0
-	for !s.closing && !s.out.full() {
+	for !s.stopped() {
 		switch {
 		case s.inGet:
 			s.getKeys()
@@ -52,7 +54,7 @@ func (s *session) feed(b []byte) int {
 			if s.swallow -= n; s.swallow > 0 {
 				return used
 			}
-			s.say(s.after)
+			s.reply(s.after) // even to noreply: the client has to know
 			continue
 		case s.reading:
 			n := s.data(b[used:])
@@ -74,6 +76,9 @@ func (s *session) feed(b []byte) int {
 	return used
 }
 
+// stopped tells whether feed takes no more for now: the client has to read first, has had its turn, or has quit.
+func (s *session) stopped() bool { return s.closing || s.budget <= 0 || s.out.full() }
+
 // checkLong ends a conversation whose line has no end.
 func (s *session) checkLong(line []byte) {
 	limit := maxLine + s.srv.cfg.KeyMax
@@ -81,26 +86,36 @@ func (s *session) checkLong(line []byte) {
 		limit = maxGetLine
 	}
 	if len(line) >= limit {
-		s.out.line("ERROR")
+		s.reply(protocol.ErrUnknown)
 		s.closing = true
 	}
 }
 
+// reply appends a reply line.
+func (s *session) reply(line string) {
+	s.srv.logf(2, ">%d %s", s.id, line)
+	s.out.line(line)
+}
+
 // say appends a reply line unless the command asked for none.
 func (s *session) say(line string) {
-	if !s.cmd.NoReply || line != "" && (line[0] == 'E' || line[0] == 'C') && line != "EXISTS" {
-		s.out.line(line)
+	if !s.cmd.NoReply {
+		s.reply(line)
 	}
 }
 
 // run does one line.
 func (s *session) run(line []byte) {
+	s.budget--
+	if s.srv.logs(2) {
+		s.srv.logf(2, "<%d %s", s.id, line)
+	}
 	if looksLikeHTTP(line) {
 		s.closing = true
 		return
 	}
 	if errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd); errLine != "" {
-		s.refuse(errLine)
+		s.say(errLine)
 		return
 	}
 	c := &s.cmd
@@ -123,25 +138,20 @@ func (s *session) run(line []byte) {
 	case protocol.Stats:
 		s.srv.writeStats(&s.out, string(c.Arg))
 	case protocol.Version:
-		s.out.line("VERSION " + Version)
+		s.reply("VERSION " + Version)
 	case protocol.Verbosity:
 		s.say("OK")
 	case protocol.Noop:
-		s.out.line("MN")
+		s.reply("MN")
 	case protocol.Quit:
 		s.closing = true
 	}
 }
 
-// refuse answers a line that is no command. A storage command's data block follows all the same if its length could be
-// read; without it, it is taken for commands, as in memcached.
-func (s *session) refuse(errLine string) {
-	s.cmd.NoReply = false
-	s.out.line(errLine)
-}
-
+// looksLikeHTTP tells a web client, whose requests may hold lines that somebody else chose, from one of memcached's.
 func looksLikeHTTP(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) || bytes.HasPrefix(line, []byte("PUT /"))
+	return bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) ||
+		bytes.HasPrefix(line, []byte("PUT /"))
 }
 
 // getKeys answers as many keys as the client may be owed.
@@ -152,7 +162,7 @@ func (s *session) getKeys() {
 		key := c.NextKey()
 		if len(key) == 0 {
 			s.inGet = false
-			s.out.line("END")
+			s.reply("END")
 			return
 		}
 		if len(key) > s.srv.cfg.KeyMax {
@@ -162,7 +172,7 @@ func (s *session) getKeys() {
 				continue // nothing that nginx can ask for is an error
 			}
 			s.inGet = false
-			s.out.line(protocol.ErrFormat)
+			s.reply(protocol.ErrFormat)
 			return
 		}
 		s.get(key, withCAS)
@@ -184,6 +194,9 @@ func (s *session) get(key []byte, withCAS bool) {
 		return
 	}
 	s.stats.getHits.Add(1)
+	if s.srv.logs(2) {
+		s.srv.logf(2, ">%d sending key %s", s.id, key)
+	}
 	o := &s.out
 	from := len(o.text)
 	o.text = append(append(append(o.text, "VALUE "...), key...), ' ')

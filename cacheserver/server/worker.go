@@ -11,6 +11,9 @@ import (
 // readSize is the size in bytes of a worker's read buffer: what one wake-up of a connection takes in.
 const readSize = 64 << 10
 
+// waitMillis bounds a wait in milliseconds, so that idle connections are looked for.
+const waitMillis = 1000
+
 // worker serves its share of the connections on one thread's epoll. Everything in it but the mailbox belongs to its
 // goroutine.
 type worker struct {
@@ -21,7 +24,9 @@ type worker struct {
 	buf      []byte
 	vec      [][]byte
 	stats    counters
-	now      int64 // of the last wake-up, unix seconds
+	now      int64   // of the last wake-up, unix seconds
+	ready    []*conn // have yielded, with bytes left to work off
+	spare    []*conn // the memory of the list before
 	lastKick int64
 
 	mu    sync.Mutex
@@ -98,6 +103,7 @@ func (w *worker) run() {
 				w.end(c)
 			}
 		}
+		w.turns()
 		w.kickIdle()
 	}
 }
@@ -105,11 +111,15 @@ func (w *worker) run() {
 // wait looks first without blocking: a system call that may block costs the scheduler a hand-over that a busy worker
 // does not need.
 func (w *worker) wait(events []unix.EpollEvent) (int, error) {
-	if n, err := unix.EpollWait(w.epoll, events, 0); n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+	n, err := unix.EpollWait(w.epoll, events, 0)
+	if errors.Is(err, unix.EINTR) {
+		n, err = 0, nil
+	}
+	if n > 0 || err != nil || len(w.ready) > 0 {
 		return n, err
 	}
 	for {
-		n, err := unix.EpollWait(w.epoll, events, w.srv.tickMillis())
+		n, err := unix.EpollWait(w.epoll, events, waitMillis)
 		if !errors.Is(err, unix.EINTR) {
 			return n, err
 		}
@@ -126,7 +136,7 @@ func (w *worker) takeIn() {
 	w.mu.Unlock()
 	for _, fd := range inbox {
 		c := &conn{fd: fd, lastRead: w.now}
-		c.srv, c.stats = w.srv, &w.stats
+		c.srv, c.stats, c.id = w.srv, &w.stats, fd
 		if err := w.register(fd, unix.EPOLL_CTL_ADD, unix.EPOLLIN|unix.EPOLLRDHUP); err != nil {
 			unix.Close(fd)
 			w.srv.connClosed()
@@ -160,6 +170,7 @@ func (w *worker) serve(c *conn, events uint32) bool {
 	}
 	w.stats.bytesRead.Add(uint64(got))
 	c.lastRead = w.now
+	c.budget = w.srv.cfg.MaxRequests
 	return w.work(c, w.buf[:n+got])
 }
 
@@ -182,7 +193,7 @@ func (w *worker) readValue(c *conn) bool {
 func (w *worker) work(c *conn, b []byte) bool {
 	for {
 		b = b[c.feed(b):]
-		full := c.out.full() // if not, the session stopped for want of bytes
+		full, turn := c.out.full(), c.budget <= 0
 		done, err := w.flush(c)
 		switch {
 		case err != nil:
@@ -192,6 +203,9 @@ func (w *worker) work(c *conn, b []byte) bool {
 			return w.await(c, true)
 		case c.closing:
 			return false
+		case turn && (len(b) > 0 || c.inGet):
+			w.yield(c, b)
+			return true
 		case full:
 			continue
 		}
@@ -199,6 +213,26 @@ func (w *worker) work(c *conn, b []byte) bool {
 			c.left = nil
 		}
 		return w.await(c, false)
+	}
+}
+
+// yield lets others have their turn before what a connection has sent is worked off.
+func (w *worker) yield(c *conn, b []byte) {
+	w.stats.connYields.Add(1)
+	c.left = append(c.left[:0], b...)
+	c.budget = w.srv.cfg.MaxRequests
+	w.ready = append(w.ready, c)
+}
+
+// turns goes on with the connections that have yielded.
+func (w *worker) turns() {
+	ready := w.ready
+	w.ready = w.spare[:0]
+	w.spare = ready
+	for _, c := range ready {
+		if w.conns[int32(c.fd)] == c && !c.writing && !w.work(c, append(w.buf[:0], c.left...)) {
+			w.end(c)
+		}
 	}
 }
 
