@@ -31,8 +31,12 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		}
 		v.spare()
 		k.mu.Unlock()
-		if page == 0 && mayTake {
-			page = s.donorPage(k, v.cutTooSmall)
+		switch {
+		case page != 0 || !mayTake:
+		case v.cutTooSmall:
+			page = s.oldestPage(k)
+		default:
+			page = s.donorPage()
 		}
 		if page == 0 {
 			break
@@ -43,15 +47,6 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 	k.evicting.outOfMemory++
 	k.mu.Unlock()
 	return 0
-}
-
-// donorPage chooses the page that a class gets when it has no item that could make room: one of its own if those are
-// cut too small, else of the class with the most pages.
-func (s *Store) donorPage(k *class, cutTooSmall bool) uint32 {
-	if cutTooSmall {
-		return s.oldestPage(k)
-	}
-	return s.oldestPage(s.largestClass())
 }
 
 // layout says how an item lies in memory.

@@ -5,11 +5,11 @@ import (
 	"strconv"
 )
 
-// numberMax is how long a value may be to count as a number: memcached's limit, 20 digits and room for blanks.
-const numberMax = 22
+// numberMax is the length of the longest result, 2^64-1.
+const numberMax = 20
 
 // Delta adds delta to the decimal number that the value is, or subtracts it. Adding wraps at 2^64, subtracting stops
-// at 0. A result that is shorter than the old text is padded with spaces behind it, so the value never gets shorter.
+// at 0. A result that is shorter than the old value is padded with spaces behind it: the value never gets shorter.
 // Flags and expiry stay, the CAS id is new. If cas is not 0 the item must have that CAS id. It returns the result and
 // the new CAS id with Stored, or NotFound, Exists, NonNumeric, NoMemory.
 func (s *Store) Delta(key []byte, delta uint64, decr bool, cas uint64) (value, newCAS uint64, status Status) {
@@ -28,19 +28,19 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas uint64) (value
 	st.mu.Lock()
 	old, c := s.find(st, hash, key, now)
 	status = s.mayDelta(old, c, cas)
-	var text []byte
 	if status == Stored {
-		var number [numberMax]byte
-		value, text, status = s.count(number[:0], old, c, delta, decr)
+		value, status = s.count(old, c, delta, decr)
 	}
 	if status != Stored {
 		st.mu.Unlock()
 		return 0, 0, status, false
 	}
 	hits := &s.classOf(old).hits
-	if len(text) == c.valueLen() && c.state().Load()&refMask == 1 {
+	var buf [numberMax]byte
+	text := strconv.AppendUint(buf[:0], value, 10)
+	if len(text) <= c.valueLen() && c.state().Load()&refMask == 1 {
 		// No reader holds the item, and none can come while the stripe is held.
-		copy(c.headBytes(int(s.sizes[old.page()])), text)
+		pad(c.headBytes(int(s.sizes[old.page()])), text)
 		newCAS = s.nextCAS()
 		c.setCAS(newCAS)
 		s.bump(old, c, now)
@@ -72,36 +72,37 @@ func (s *Store) mayDelta(old ref, c chunk, cas uint64) Status {
 	return Stored
 }
 
-// count computes the new number and its text, as long as the old one at least, in buf.
-func (s *Store) count(buf []byte, r ref, c chunk, delta uint64, decr bool) (value uint64, text []byte, status Status) {
-	if c.valueLen() > numberMax {
-		return 0, nil, NonNumeric
+// count computes the new number. As in memcached, a chain of chunks is no number, whatever it says.
+func (s *Store) count(r ref, c chunk, delta uint64, decr bool) (value uint64, status Status) {
+	if c.firstPiece() != 0 {
+		return 0, NonNumeric
 	}
 	old, ok := parseNumber(c.headBytes(int(s.sizes[r.page()])))
-	if !ok {
-		return 0, nil, NonNumeric
-	}
 	switch {
+	case !ok:
+		return 0, NonNumeric
 	case !decr:
-		value = old + delta
-	case delta < old:
-		value = old - delta
+		return old + delta, Stored
+	case delta > old:
+		return 0, Stored
 	}
-	text = strconv.AppendUint(buf, value, 10)
-	for len(text) < c.valueLen() {
-		text = append(text, ' ')
+	return old - delta, Stored
+}
+
+// pad writes a number and fills the rest with spaces.
+func pad(value, text []byte) {
+	for i := copy(value, text); i < len(value); i++ {
+		value[i] = ' '
 	}
-	return value, text, Stored
 }
 
 // replaceValue puts a new item with the same key, flags and expiry in the place of old, which the caller has pinned.
 func (s *Store) replaceValue(hash uint64, old ref, c chunk, text []byte, now uint32) (cas uint64, status Status, changed bool) {
-	r, rc := s.allocItem(c.key(), c.flags(), 0, len(text), now)
+	r, rc := s.allocItem(c.key(), c.flags(), 0, max(len(text), c.valueLen()), now)
 	if r == 0 {
 		return 0, NoMemory, false
 	}
-	p := s.pendingFor(r, rc, hash)
-	p.Write(text)
+	pad(rc.headBytes(int(s.sizes[r.page()])), text)
 	cas, ok := s.replace(hash, old, c, r, rc, now)
 	return cas, Stored, !ok
 }

@@ -105,48 +105,58 @@ func (s *Store) findDeadPage(now uint32) uint32 {
 	return 0
 }
 
-// largestClass returns the class with the most pages.
-func (s *Store) largestClass() *class {
-	largest := &s.classes[1]
-	for id := range s.classes {
-		if k := &s.classes[id]; k.pages.Load() > largest.pages.Load() {
-			largest = k
+// donorPage returns the page that is given up for a class that has nothing to evict: of the class with the most pages
+// among those that have items, the page of the least recently used one. 0 if there is none. A page without any
+// linked item's head is never chosen: what lies there is held by readers and writers, or are pieces, which go with their heads.
+// The caller holds no lock.
+func (s *Store) donorPage() uint32 {
+	best, most := uint32(0), int32(0)
+	for id := 1; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		if k.pages.Load() <= most {
+			continue
+		}
+		if n := s.oldestPage(k); n != 0 {
+			best, most = n, k.pages.Load()
 		}
 	}
-	return largest
+	return best
 }
 
-// oldestPage returns the page of a class with the least recently used item, 0 if the class has no page to give. The caller holds
-// no lock.
-func (s *Store) oldestPage(donor *class) uint32 {
-	donor.mu.Lock()
-	defer donor.mu.Unlock()
-	for r := donor.list.tail; r != 0; r = s.at(r).lruPrev() {
-		if n := r.page(); !s.pages[n].draining {
-			return n
+// oldestPage returns the page with the least recently used item of a class, 0 if there is none that is not being
+// emptied already. The caller holds no lock.
+func (s *Store) oldestPage(k *class) uint32 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.list.tail
+	for range searchMax {
+		if r == 0 {
+			break
 		}
-	}
-	for n := range s.pages {
-		if p := &s.pages[n]; p.owner.Load() == uint32(donor.id) && !p.draining {
-			return uint32(n)
+		if !s.pages[r.page()].draining {
+			return r.page()
 		}
+		r = s.at(r).lruPrev()
 	}
 	return 0
 }
 
-// Maintain does a bounded piece of background work, some milliseconds at most, and says whether more is left: it gives
-// memory over a lowered limit back to the system. A server calls it once a second or so; no item is lost or wrong
-// without it.
+// Maintain does a bounded piece of background work, some milliseconds at most, and says whether it is worth while to
+// call it again at once: it gives memory over a lowered limit back to the system. A server calls it once a second or so; no
+// item is lost or wrong without it.
 func (s *Store) Maintain() (more bool) {
+	progress := false
 	if s.pool.excess() > 0 {
-		if n := s.oldestPage(s.largestClass()); n != 0 {
+		if n := s.donorPage(); n != 0 {
 			s.drain(n, s.now())
+			progress = true
 		}
 	}
 	for range 8 {
 		if !s.pool.coolOne(s.slabs) {
 			break
 		}
+		progress = true
 	}
-	return s.pool.excess() > 0 || s.pool.overcommitted()
+	return progress && (s.pool.excess() > 0 || s.pool.overcommitted())
 }

@@ -255,7 +255,8 @@ func (m *model) delta(key string, delta uint64, decr bool) {
 	if match != nil {
 		n.SetString(string(bytes.TrimPrefix(match[1], []byte("+"))), 10)
 	}
-	if match == nil || len(old.value) > numberMax || n.Cmp(two64) >= 0 {
+	chained := m.s.layoutOf(len(key), old.flags, len(old.value)).state&bitChained != 0
+	if match == nil || chained || n.Cmp(two64) >= 0 {
 		if status != NonNumeric {
 			failf("delta of %q: status %d", old.value, status)
 		}
