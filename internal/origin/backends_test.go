@@ -15,7 +15,8 @@ import (
 func TestFileBackend(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for name, text := range map[string]string{"a b.txt": "a file", "page.html.tmpl": "{{.Now.Year}} {{.Host}}", "bad.html.tmpl": "\n{{.Nope}}"} {
+	for name, text := range map[string]string{"a b.txt": "a file", "page.html.tmpl": "{{.Now.Year}} {{.Host}}",
+		"bad.html.tmpl": "\n{{.Nope}}"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +26,8 @@ func TestFileBackend(t *testing.T) {
 	for target, want := range map[string]struct {
 		status int
 		body   string
-	}{"/a%20b.txt": {200, "a file"}, "//a%20b.txt?x": {200, "a file"}, "/page.html": {200, "2026 site.example"}, "/bad.html": {500, ""}, "/no": {404, ""}, "/..": {400, ""}} {
+	}{"/a%20b.txt": {200, "a file"}, "//a%20b.txt?x": {200, "a file"}, "/page.html": {200, "2026 site.example"},
+		"/bad.html": {500, ""}, "/no": {404, ""}, "/..": {400, ""}} {
 		resp, body := mustFetch(t, from, get(target))
 		if resp.Status != want.status || want.body != "" && body != want.body || resp.ContentLength != int64(len(body)) {
 			t.Errorf("%s: %d %q", target, resp.Status, body)

@@ -70,7 +70,7 @@ func (b *body) ending(err error) error {
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
 	}
-	return b.fail(KindProtocol, fmt.Errorf("the body was cut short (see its own log): %w", err))
+	return b.failf(KindProtocol, "the body was cut short (see its own log): %w", err)
 }
 
 // Close implements io.Closer.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 )
 
 // Kind tells on which side a Fetch failed, and how. Kinds are few and fixed, to label metrics with.
@@ -21,8 +22,8 @@ const (
 	KindProtocol Kind = "protocol"
 	// KindCanceled: the caller's context was cancelled, or the Origin is closed. The backend is not to blame.
 	KindCanceled Kind = "canceled"
-	// KindRequest: the request cannot be sent as it is (a control byte in the target, an invalid field), or reading its body
-	// failed. The backend is not to blame.
+	// KindRequest: the request cannot be sent as it is (a control byte in the target, an invalid field), or reading
+	// its body failed. The backend is not to blame.
 	KindRequest Kind = "request"
 )
 
@@ -62,20 +63,26 @@ func (b *bounds) failure(ctx context.Context, cause, err error) *Error {
 	var timed net.Error
 	switch {
 	case errors.Is(cause, errStalled):
-		return b.fail(KindTimeout, fmt.Errorf("%w for %v (raise timeouts.idle if its pages pause that long)", errStalled, b.idle))
+		return b.failf(KindTimeout, "%w for %v (raise timeouts.idle if its pages pause that long)", errStalled, b.idle)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return b.fail(KindTimeout, fmt.Errorf("no whole answer within the request's own bound: %w", context.DeadlineExceeded))
+		return b.failf(KindTimeout, "no whole answer within the request's own bound: %w", context.DeadlineExceeded)
 	case ctx.Err() != nil:
-		return b.fail(KindCanceled, fmt.Errorf("the request was given up: %w", ctx.Err()))
+		return b.failf(KindCanceled, "the request was given up: %w", ctx.Err())
 	case errors.As(err, &connect):
 		return b.fail(KindConnect, connect.err)
+	case errors.Is(err, os.ErrDeadlineExceeded): // the only deadline on a connection is that for writing
+		return b.failf(KindTimeout, "took nothing of the request for %v (raise timeouts.idle if it needs that long): %w", b.idle, err)
 	case errors.As(err, &timed) && timed.Timeout():
-		return b.fail(KindTimeout, fmt.Errorf("no answer within %v (raise timeouts.header if its pages take longer): %w", b.header, err))
+		return b.failf(KindTimeout, "no answer within %v (raise timeouts.header if its pages take longer): %w", b.header, err)
 	case errors.Is(err, io.EOF):
-		return b.fail(KindProtocol, fmt.Errorf("closed the connection without an answer (see its own log): %w", io.ErrUnexpectedEOF))
+		return b.failf(KindProtocol, "closed the connection without an answer (see its own log): %w", io.ErrUnexpectedEOF)
 	}
-	return b.fail(KindProtocol, fmt.Errorf("no valid HTTP response (does it speak HTTP/1.1 at this address?): %w", err))
+	return b.failf(KindProtocol, "no valid HTTP response (does it speak HTTP/1.1 at this address?): %w", err)
 }
 
 // fail makes an Error in the backend's name.
 func (b *bounds) fail(k Kind, err error) *Error { return &Error{Kind: k, Backend: b.name, Err: err} }
+
+func (b *bounds) failf(k Kind, format string, args ...any) *Error {
+	return b.fail(k, fmt.Errorf(format, args...))
+}

@@ -100,7 +100,10 @@ func TestNobodyListens(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_,
+			_ = io.WriteString(w, r.Proto)
+	}))
 	ts.Config.ErrorLog = log.New(io.Discard, "", 0) // the failed handshakes are the test's
 	ts.StartTLS()
 	t.Cleanup(ts.Close)

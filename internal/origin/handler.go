@@ -29,10 +29,10 @@ type handlerOrigin struct {
 
 // Handler makes an Origin of an http.Handler in this process, with the default bounds.
 //
-// The handler sees what it would see behind a server: its request's context ends when the response's body is closed, its
-// Write waits until the reader has taken what was written before (some KiB are kept between them), and fails when nobody
-// reads any more. A panic is answered with 500 if nothing has been sent yet and cuts the body otherwise. Trailers are not passed.
-// If h is an io.Closer, Close closes it after the last exchange.
+// The handler sees what it would see behind a server: its request's context ends when the response's body is closed,
+// its Write waits until the reader has taken what was written before (some KiB are kept between them), and fails when
+// nobody reads any more. A panic is answered with 500 if nothing has been sent yet and cuts the body otherwise.
+// Trailers are not passed. If h is an io.Closer, Close closes it after the last exchange.
 func Handler(h http.Handler) Origin {
 	o, err := Options{}.withDefaults()
 	if err != nil {
@@ -97,7 +97,7 @@ func (o *handlerOrigin) await(ctx context.Context, ready <-chan *Response) (*Res
 	select {
 	case resp := <-ready:
 		if resp == nil && ctx.Err() == nil {
-			return nil, o.fail(KindProtocol, fmt.Errorf("gave up without an answer: %w", io.ErrUnexpectedEOF))
+			return nil, o.failf(KindProtocol, "gave up without an answer: %w", io.ErrUnexpectedEOF)
 		}
 		if resp != nil {
 			return resp, nil

@@ -37,11 +37,14 @@ func TestHandlerAnswers(t *testing.T) {
 		length int64
 		header http.Header
 	}{
-		"nothing":        {"GET", nil, 200, "", 0, http.Header{"Content-Length": {"0"}}},
-		"a short body":   {"GET", []func(http.ResponseWriter){write("<p>hi")}, 200, "<p>hi", 5, http.Header{"Content-Length": {"5"}, "Content-Type": {html}}},
-		"a status":       {"GET", []func(http.ResponseWriter){status(404), write("<p>")}, 404, "<p>", 3, http.Header{"Content-Length": {"3"}, "Content-Type": {html}}},
-		"a long body":    {"GET", []func(http.ResponseWriter){write(long)}, 200, long, -1, http.Header{"Content-Type": {html}}},
-		"a flushed body": {"GET", []func(http.ResponseWriter){write("<p>"), flush, write("hi")}, 200, "<p>hi", -1, http.Header{"Content-Type": {html}}},
+		"nothing": {"GET", nil, 200, "", 0, http.Header{"Content-Length": {"0"}}},
+		"a short body": {"GET", []func(http.ResponseWriter){write("<p>hi")}, 200, "<p>hi", 5,
+			http.Header{"Content-Length": {"5"}, "Content-Type": {html}}},
+		"a status": {"GET", []func(http.ResponseWriter){status(404), write("<p>")}, 404, "<p>", 3,
+			http.Header{"Content-Length": {"3"}, "Content-Type": {html}}},
+		"a long body": {"GET", []func(http.ResponseWriter){write(long)}, 200, long, -1, http.Header{"Content-Type": {html}}},
+		"a flushed body": {"GET", []func(http.ResponseWriter){write("<p>"), flush, write("hi")}, 200, "<p>hi", -1,
+			http.Header{"Content-Type": {html}}},
 		"a flushed head": {"GET", []func(http.ResponseWriter){flush, write("hi")}, 200, "hi", -1, http.Header{}},
 		"a told length": {"GET", []func(http.ResponseWriter){field("Content-Length", "6"), flush, write("<p>"), write("<p>")},
 			200, "<p><p>", 6, http.Header{"Content-Length": {"6"}}},
@@ -49,14 +52,18 @@ func TestHandlerAnswers(t *testing.T) {
 			200, "<p>", 3, http.Header{"Content-Length": {"3"}, "Content-Type": {html}}},
 		"no guessing of what is coded": {"GET", []func(http.ResponseWriter){field("Content-Encoding", "gzip"), write("x")},
 			200, "x", 1, http.Header{"Content-Length": {"1"}, "Content-Encoding": {"gzip"}}},
-		"HEAD":                    {"HEAD", []func(http.ResponseWriter){write("<p>hi")}, 200, "", 5, http.Header{"Content-Length": {"5"}}},
-		"HEAD with a told length": {"HEAD", []func(http.ResponseWriter){field("Content-Length", "7")}, 200, "", 7, http.Header{"Content-Length": {"7"}}},
-		"HEAD and nothing":        {"HEAD", nil, 200, "", -1, http.Header{}},
-		"304":                     {"GET", []func(http.ResponseWriter){status(304), write("no")}, 304, "", 0, http.Header{}},
-		"204":                     {"GET", []func(http.ResponseWriter){status(204)}, 204, "", 0, http.Header{}},
-		"fields of one connection go": {"GET", []func(http.ResponseWriter){field("Connection", "close, X-Hop"), field("X-Hop", "1"), field("X-A", "b\r\nc: d"), field("X B", "")},
+		"HEAD": {"HEAD", []func(http.ResponseWriter){write("<p>hi")}, 200, "", 5,
+			http.Header{"Content-Length": {"5"}}},
+		"HEAD with a told length": {"HEAD", []func(http.ResponseWriter){field("Content-Length", "7")}, 200, "", 7,
+			http.Header{"Content-Length": {"7"}}},
+		"HEAD and nothing": {"HEAD", nil, 200, "", -1, http.Header{}},
+		"304":              {"GET", []func(http.ResponseWriter){status(304), write("no")}, 304, "", 0, http.Header{}},
+		"204":              {"GET", []func(http.ResponseWriter){status(204)}, 204, "", 0, http.Header{}},
+		"fields of one connection go": {"GET", []func(http.ResponseWriter){field("Connection", "close, X-Hop"),
+			field("X-Hop", "1"), field("X-A", "b\r\nc: d"), field("X B", "")},
 			200, "", 0, http.Header{"Content-Length": {"0"}, "X-A": {"b  c: d"}}},
-		"too late": {"GET", []func(http.ResponseWriter){status(200), field("X-A", "1"), status(500)}, 200, "", 0, http.Header{"Content-Length": {"0"}}},
+		"too late": {"GET", []func(http.ResponseWriter){status(200), field("X-A", "1"), status(500)}, 200, "", 0,
+			http.Header{"Content-Length": {"0"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			from := Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -86,7 +93,8 @@ func TestHandlerSeesARequest(t *testing.T) {
 		body, _ = io.ReadAll(r.Body)
 	}))
 	defer from.Close()
-	resp, _ := mustFetch(t, from, &Request{Method: "POST", Target: "//a%2Fb?c=d%20e", Host: "h:1", Body: strings.NewReader("hello"), ContentLength: 5,
+	resp, _ := mustFetch(t, from, &Request{Method: "POST", Target: "//a%2Fb?c=d%20e", Host: "h:1",
+		Body: strings.NewReader("hello"), ContentLength: 5,
 		Header: http.Header{"Connection": {"X-Hop"}, "X-Hop": {"1"}, "Cookie": {"a=b"}, "Content-Length": {"9"}}})
 	if got.RequestURI != "//a%2Fb?c=d%20e" || got.URL.Path != "//a/b" || got.URL.Query().Get("c") != "d e" || got.Host != "h:1" ||
 		got.Method != "POST" || got.ContentLength != 5 || string(body) != "hello" {
@@ -117,7 +125,8 @@ func TestHandlerPanics(t *testing.T) {
 		panic("a secret")
 	})
 	resp, body := mustFetch(t, from, get("/early"))
-	if resp.Status != 500 || strings.Contains(body, "half") || strings.Contains(body, "secret") || len(resp.Header["Set-Cookie"]) > 0 {
+	if resp.Status != 500 || strings.Contains(body, "half") || strings.Contains(body, "secret") ||
+		len(resp.Header["Set-Cookie"]) > 0 {
 		t.Errorf("got %d %q %v", resp.Status, body, resp.Header)
 	}
 	if !strings.Contains(log.String(), "a secret") || !strings.Contains(log.String(), "/early") {

@@ -6,12 +6,12 @@ import (
 )
 
 // StripHopByHop removes from h the fields that belong to one connection and must not be forwarded (RFC 9110, section
-// 7.6.1): Connection and those that it names, Keep-Alive, TE, Transfer-Encoding, Upgrade, and Proxy-*. Every Origin does
-// it to requests and responses by itself.
+// 7.6.1): Connection and those that it names, Keep-Alive, TE, Transfer-Encoding, Upgrade, and Proxy-*. Every Origin
+// does it to requests and responses by itself.
 //
-// Fields that concern everybody on the way stay even if Connection names them (the RFC forbids to). Otherwise a client
-// could take away what was put there about him: his address in X-Forwarded-For, say, or the cookie that keeps a page out of the
-// cache.
+// Fields that concern everybody on the way stay even if Connection names them (the RFC forbids to). Otherwise a
+// client could take away what was put there about him: his address in X-Forwarded-For, say, or the cookie that keeps
+// a page out of the cache.
 func StripHopByHop(h http.Header) {
 	for name, values := range h {
 		if !strings.EqualFold(name, "Connection") {

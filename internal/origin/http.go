@@ -72,7 +72,7 @@ func (o *httpOrigin) Fetch(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		cancel(nil)
 		if berr := sent.detach(); berr != nil {
-			return nil, o.fail(KindRequest, fmt.Errorf("reading the request's body: %w", berr))
+			return nil, o.failf(KindRequest, "reading the request's body: %w", berr)
 		}
 		return nil, o.failure(ctx, nil, err)
 	}
@@ -107,8 +107,8 @@ func (o *httpOrigin) request(r *Request, sent *requestBody) (*http.Request, erro
 	return hr, nil
 }
 
-// checkResponse refuses what net/http lets through: a switch to a protocol that nobody asked for, and a field name that is
-// no token. Another reader might take "Transfer-Encoding :" for the field, and see another end of the body.
+// checkResponse refuses what net/http lets through: a switch to a protocol that nobody asked for, and a field name
+// that is no token. Another reader might take "Transfer-Encoding :" for the field, and see another end of the body.
 func checkResponse(hr *http.Response) error {
 	if hr.StatusCode == http.StatusSwitchingProtocols {
 		return errors.New("it switched protocols unasked")

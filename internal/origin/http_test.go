@@ -37,7 +37,8 @@ func TestFieldsAreSentAsGiven(t *testing.T) {
 		"one connection's go": {
 			&Request{Method: "GET", Target: "/", Host: "h", Header: http.Header{
 				"Connection": {"close, X-Secret", "X-Forwarded-For"}, "X-Secret": {"1"}, "X-Forwarded-For": {"10.0.0.1"}, "Te": {"trailers"},
-				"Upgrade": {"h2c"}, "Proxy-Authorization": {"Basic x"}, "Transfer-Encoding": {"chunked"}, "Content-Length": {"7"}, "Host": {"other"}}},
+				"Upgrade": {"h2c"}, "Proxy-Authorization": {"Basic x"}, "Transfer-Encoding": {"chunked"},
+				"Content-Length": {"7"}, "Host": {"other"}}},
 			"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n",
 		},
 		"no length without content": {
@@ -116,7 +117,8 @@ func TestBodiesAreSentAsGiven(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 		},
 		"trailers": {
-			&Request{Method: "POST", Target: "/", Host: "h", Body: setAtEnd{strings.NewReader("hi"), trailer}, ContentLength: -1, Trailer: trailer},
+			&Request{Method: "POST", Target: "/", Host: "h", Body: setAtEnd{strings.NewReader("hi"), trailer},
+				ContentLength: -1, Trailer: trailer},
 			"42\r\n\r\n",
 			"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 42\r\n\r\n",
 		},
@@ -166,9 +168,12 @@ func TestResponsesComeAsSent(t *testing.T) {
 			200, http.Header{"Content-Type": {"text/html"}}, nil, "hi", -1},
 		"HEAD": {&Request{Method: "HEAD", Target: "/"}, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n",
 			200, http.Header{"Content-Length": {"5000"}}, nil, "", 5000},
-		"304":                 {get("/"), "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\n\r\n", 304, http.Header{"Etag": {`"a"`}}, nil, "", 0},
-		"500":                 {get("/"), "HTTP/1.1 500 Oops\r\nContent-Length: 1\r\n\r\nx", 500, http.Header{"Content-Length": {"1"}}, nil, "x", 1},
-		"a status of its own": {get("/"), "HTTP/1.1 799 Who Knows\r\nContent-Length: 0\r\n\r\n", 799, http.Header{"Content-Length": {"0"}}, nil, "", 0},
+		"304": {get("/"), "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\n\r\n", 304,
+			http.Header{"Etag": {`"a"`}}, nil, "", 0},
+		"500": {get("/"), "HTTP/1.1 500 Oops\r\nContent-Length: 1\r\n\r\nx", 500,
+			http.Header{"Content-Length": {"1"}}, nil, "x", 1},
+		"a status of its own": {get("/"), "HTTP/1.1 799 Who Knows\r\nContent-Length: 0\r\n\r\n", 799,
+			http.Header{"Content-Length": {"0"}}, nil, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serveRaw(t, func(c2 *talk) { c2.head(); c2.say(c.answer) })

@@ -14,8 +14,8 @@ import (
 	"pagegate/internal/origin/files"
 )
 
-// Options are the bounds and helpers of an Origin. The zero value is ready for use: a field that is zero has the default
-// that it names. No field may be negative.
+// Options are the bounds and helpers of an Origin. The zero value is ready for use: a field that is zero has the
+// default that it names. No field may be negative.
 type Options struct {
 	// ConnectTimeout bounds making a connection, name look-up and TLS included; default 2 s, so that a dead backend is
 	// known to be dead soon.

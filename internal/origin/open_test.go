@@ -58,7 +58,8 @@ func thisFile(t *testing.T) string {
 }
 
 func TestOpenAccepts(t *testing.T) {
-	for _, url := range []string{"http://h", "http://h/", "http://h:80", "http://[::1]:8080", "https://h", "HTTP://H", "http+unix:///path%20a.sock",
+	for _, url := range []string{"http://h", "http://h/", "http://h:80", "http://[::1]:8080", "https://h", "HTTP://H",
+		"http+unix:///path%20a.sock",
 		"file://" + t.TempDir(), "demo:"} {
 		open(t, url, Options{})
 	}

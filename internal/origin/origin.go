@@ -3,9 +3,9 @@
 // cache: a request goes in, a response with a streamed body comes out.
 //
 // Two rules hold for every Origin. What goes through is neither judged nor changed: the target is sent byte for byte,
-// the fields as given less the ones that belong to one connection, no redirect is followed, nothing is unpacked. And what
-// fails is seen to fail: a body that was cut short never ends in a clean EOF, so half a page cannot pass for a whole one,
-// and each wait has a bound of its own besides the caller's context.
+// the fields as given less the ones that belong to one connection, no redirect is followed, nothing is unpacked. And
+// what fails is seen to fail: a body that was cut short never ends in a clean EOF, so half a page cannot pass for a
+// whole one, and each wait has a bound of its own besides the caller's context.
 package origin
 
 import (
@@ -19,16 +19,17 @@ type Request struct {
 	// Method is the method's name, in its own case.
 	Method string
 	// Target is the raw request target in origin form, "/path?query", as the client wrote it; "*" is allowed with
-	// OPTIONS. It is sent byte for byte. One case is different: in the path of a target that begins with "//", bytes that no URI
-	// may hold (0x80-0xFF and "<>\^`{|}) are percent-encoded, which keeps the meaning.
+	// OPTIONS. It is sent byte for byte. One case is different: in the path of a target that begins with "//", bytes
+	// that no URI may hold (0x80-0xFF and "<>\^`{|}) are percent-encoded, which keeps the meaning.
 	Target string
 	// Host is the Host field's value; empty for the backend's own.
 	Host string
-	// Header holds the other fields. Those that belong to one connection (see StripHopByHop), Host and Content-Length are not taken from it.
+	// Header holds the other fields. Those that belong to one connection (see StripHopByHop), Host and Content-Length
+	// are not taken from it.
 	Header http.Header
-	// Body is the content, nil for none. It stays the caller's: it is never closed here, and not read any more once Fetch
-	// has failed or the response's body is closed. Both wait for a Read that is going on, so a reader that can block
-	// without end needs a bound of its own.
+	// Body is the content, nil for none. It stays the caller's: it is never closed here, and not read any more once
+	// Fetch has failed or the response's body is closed. Both wait for a Read that is going on, so a reader that can
+	// block without end needs a bound of its own.
 	Body io.Reader
 	// ContentLength is the number of bytes in Body: -1 when that is not known (sent chunked); with 0 Body is not read.
 	ContentLength int64

@@ -16,8 +16,8 @@ const handlerBuffer = 8 << 10
 
 // responder is the http.ResponseWriter of one exchange. All methods but quiet are called by the handler's goroutine.
 //
-// It has three states: nothing said; the head decided (WriteHeader), which can still be taken back by a panic; the head published to
-// Fetch. Publishing comes with the first bytes that leave the buffer, or with the end.
+// It has three states: nothing said; the head decided (WriteHeader), which can still be taken back by a panic; the
+// head published to Fetch. Publishing comes with the first bytes that leave the buffer, or with the end.
 type responder struct {
 	r     *Request
 	now   func() time.Time
@@ -125,7 +125,8 @@ func (w *responder) publish(first []byte) {
 	w.ready <- resp
 }
 
-// finish ends the response of a handler that has returned. One that returned because its context ended has not said all.
+// finish ends the response of a handler that has returned. One that returned because its context ended has not said
+// all.
 func (w *responder) finish(ctx context.Context) {
 	if ctx.Err() != nil {
 		w.abort()

@@ -9,9 +9,9 @@ import (
 )
 
 // targetURL makes the URL for which net/http writes exactly target into the request line. URL.Opaque is written as it
-// stands, so it takes all of the target, query included; but an Opaque that begins with "//" is taken for an authority, and the
-// request line would become "http://..."; such a target goes through RawPath and RawQuery, which net/http writes as they
-// stand if they are valid escapes of Path.
+// stands, so it takes all of the target, query included; but an Opaque that begins with "//" is taken for an
+// authority, and the request line would become "http://..."; such a target goes through RawPath and RawQuery, which
+// net/http writes as they stand if they are valid escapes of Path.
 func targetURL(scheme, host, method, target string) (*url.URL, error) {
 	if err := checkTarget(method, target); err != nil {
 		return nil, err
@@ -64,10 +64,11 @@ func escapeInvalid(path string) string {
 	return b.String()
 }
 
-// checkFields refuses what net/http would refuse, or worse, send otherwise: it empties an invalid Host.
+// checkFields refuses what net/http would refuse, or worse, send otherwise: it empties an invalid Host. CONNECT asks for
+// a tunnel and not for a page.
 func checkFields(r *Request) error {
-	if !isToken(r.Method) {
-		return fmt.Errorf("the method %q is no token", r.Method)
+	if !isToken(r.Method) || r.Method == http.MethodConnect {
+		return fmt.Errorf("the method %q cannot be sent", r.Method)
 	}
 	if !validHost(r.Host) {
 		return fmt.Errorf("the Host %q is not valid", r.Host)
@@ -99,7 +100,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// validHost tells whether a Host may hold these bytes (RFC 3986, section 3.2.2); which host it is, is the backend's affair.
+// validHost tells whether a Host may hold these bytes (RFC 3986, section 3.2.2); which host it is, is the backend's
+// affair.
 func validHost(host string) bool {
 	for i := range len(host) {
 		c := host[i]

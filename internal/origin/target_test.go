@@ -27,8 +27,10 @@ func TestTargetIsSentAsGiven(t *testing.T) {
 		"/", "/a", "/?", "/a?", "/a??b", "/a?b?c", "/?%zz&x=%", "/a%2Fb", "/a%2fb", "/a%7Fb", "/a%00b", "/%C3%A9", "/%c3%a9",
 		"/a+b%20c", "/a;b=c,d", "/./a/../b", "/..", "/a//b", "/a/b//", "/a:b@c", "/a[b]", "/a#b", "/a?b#c", "/\xff\x80é", "/a?\xff",
 		"/\"<>\\^`{|}", "/a%", "/a%zz", "/~a-b_c.d!$&'()*+,;=:@",
-		"//", "//a", "//a/b", "///", "//a?", "//a??b", "//a?%zz", "//a%2Fb", "//a%7Fb", "//a%2fb//", "//a:80@b/c", "//[::1]/x", "//a?b#c", "//a?\xff",
-		"//user:pw@host/path", "//%41", "//a;b=c,d!$&'()*+=~", "/http://h/x", "/" + strings.Repeat("a", 9000), "/a?x=" + strings.Repeat("%20", 5000),
+		"//", "//a", "//a/b", "///", "//a?", "//a??b", "//a?%zz", "//a%2Fb", "//a%7Fb", "//a%2fb//", "//a:80@b/c",
+		"//[::1]/x", "//a?b#c", "//a?\xff",
+		"//user:pw@host/path", "//%41", "//a;b=c,d!$&'()*+=~", "/http://h/x", "/" + strings.Repeat("a", 9000), "/a?x=" +
+			strings.Repeat("%20", 5000),
 	} {
 		mustFetch(t, from, get(target))
 		if got := requestLine(t, s.lastHead(), "GET"); got != target {
@@ -77,6 +79,7 @@ func TestRefusedRequests(t *testing.T) {
 		"bad escape after //":   get("//a%zz"),
 		"half an escape":        get("//a%2"),
 		"no method":             with(func(r *Request) { r.Method = "" }),
+		"a tunnel":              with(func(r *Request) { r.Method = "CONNECT" }),
 		"method with a space":   with(func(r *Request) { r.Method = "GET /x" }),
 		"host with a slash":     with(func(r *Request) { r.Host = "a/b" }),
 		"host with a space":     with(func(r *Request) { r.Host = "a b" }),
@@ -104,7 +107,8 @@ func TestRefusedRequests(t *testing.T) {
 
 // TestTargetProperty: what is sent is the target, or, after two slashes, means the same.
 func TestTargetProperty(t *testing.T) {
-	pieces := rapid.SampledFrom([]string{"/", "//", "?", "#", "%", "%2F", "%2f", "%41", "%zz", "a", ".", "..", ":", "@", "é", "\x80", "\xff",
+	pieces := rapid.SampledFrom([]string{"/", "//", "?", "#", "%", "%2F", "%2f", "%41", "%zz", "a", ".", "..", ":", "@",
+		"é", "\x80", "\xff",
 		"{", "\\", "\"", "[", "]", ";", "&", "=", "+", "~", "http:", " ", "\t", "\x7f", "\x00"})
 	rapid.Check(t, func(t *rapid.T) {
 		target := rapid.OneOf(
@@ -135,7 +139,8 @@ func TestTargetProperty(t *testing.T) {
 		_, query, has := strings.Cut(target, "?")
 		before, err1 := url.PathUnescape(path)
 		after, err2 := url.PathUnescape(sentPath)
-		if !double || sentPath != escapeInvalid(path) || before != after || err1 != nil || err2 != nil || sentQuery != query || sentHas != has {
+		if !double || sentPath != escapeInvalid(path) || before != after || err1 != nil || err2 != nil ||
+			sentQuery != query || sentHas != has {
 			t.Fatalf("%q is sent as %q", target, sent)
 		}
 	})

@@ -13,29 +13,64 @@ import (
 func contents() []*route {
 	pages := []*route{
 		{Path: "/", get: (*visit).home},
-		{Path: "/shop", Link: "/shop", Name: "The shop", Note: "Slow: it asks the database. The second time it comes from the cache.", get: (*visit).shop},
-		{Path: "/search", Link: "/search?q=green", Name: "Search", Note: "Slow. Each query string is a page of its own, even if only the order of the arguments differs.", get: (*visit).search},
-		{Path: "/api/products.json", Link: "/api/products.json", Name: "JSON", Note: "Slow. Fresh for 30 seconds by its own word.", get: (*visit).json},
-		{Path: "/feed.rss", Link: "/feed.rss", Name: "RSS feed", Note: "Fresh for 5 minutes for caches on the way (s-maxage), for 1 in a browser.", get: (*visit).feed},
-		{Path: "/style.css", Link: "/style.css", Name: "Style sheet", Note: "Has a weak ETag: ask again with If-None-Match for a 304.", get: (*visit).style},
-		{Path: "/picture.svg", Link: "/picture.svg", Name: "Picture", Note: "Shows its own rendering's number.", get: (*visit).picture},
-		{Path: "/fresh/none", Link: "/fresh/none", Name: "No word about freshness", Note: "As most page backends answer. The cache's --ttl decides.", get: fresh("")},
-		{Path: "/fresh/max-age", Link: "/fresh/max-age", Name: "max-age=10", Note: "Fresh for ten seconds.", get: fresh("max-age=10")},
-		{Path: "/fresh/no-store", Link: "/fresh/no-store", Name: "no-store", Note: "Counts on with every view.", get: fresh("no-store")},
-		{Path: "/cookie", Link: "/cookie", Name: "A page that sets a cookie", Note: "Must not be kept, or everybody would get the same cookie.", get: (*visit).cookie},
-		{Path: "/account", Link: "/account", Name: "Your account", Note: "Private. Log in from two browsers: each sees its own name.", get: (*visit).account},
+		{
+			Path: "/shop", Name: "The shop", get: (*visit).shop,
+			Note: "Slow: it asks the database. The second time it comes from the cache.",
+		}, {
+			Path: "/search", Query: "?q=green", Name: "Search", get: (*visit).search,
+			Note: "Slow. Each query string is a page of its own, even if only the order of the arguments differs.",
+		}, {
+			Path: "/api/products.json", Name: "JSON", get: (*visit).json,
+			Note: "Slow. Fresh for 30 seconds by its own word.",
+		}, {
+			Path: "/feed.rss", Name: "RSS feed", get: (*visit).feed,
+			Note: "Fresh for 5 minutes for caches on the way (s-maxage), for 1 in a browser.",
+		}, {
+			Path: "/style.css", Name: "Style sheet", get: (*visit).style,
+			Note: "Has a weak ETag: ask again with If-None-Match for a 304.",
+		}, {
+			Path: "/picture.svg", Name: "Picture", get: (*visit).picture,
+			Note: "Shows its own rendering's number.",
+		}, {
+			Path: "/fresh/none", Name: "No word about freshness", get: fresh(""),
+			Note: "As most page backends answer. The cache's --ttl decides.",
+		}, {
+			Path: "/fresh/max-age", Name: "max-age=10", get: fresh("max-age=10"),
+			Note: "Fresh for ten seconds.",
+		}, {
+			Path: "/fresh/no-store", Name: "no-store", get: fresh("no-store"),
+			Note: "Counts on with every view.",
+		}, {
+			Path: "/cookie", Name: "A page that sets a cookie", get: (*visit).cookie,
+			Note: "Must not be kept, or everybody would get the same cookie.",
+		}, {
+			Path: "/account", Name: "Your account", get: (*visit).account,
+			Note: "Private. Log in from two browsers: each sees its own name.",
+		},
 		{Path: "/account/login", get: (*visit).toAccount, post: (*visit).login},
 		{Path: "/account/logout", get: (*visit).toAccount, post: (*visit).logout},
-		{Path: "/guestbook", Link: "/guestbook", Name: "Guest book", Note: "A form. Its POST passes through the cache with its body.", get: (*visit).guestbook, post: (*visit).sign},
-		{Path: "/redirect", Link: "/redirect", Name: "A redirect", Note: "302 to the shop. No cache follows it; your browser does.", get: (*visit).redirect},
-		{Path: "/flaky", Link: "/flaky", Name: "A page that fails", Note: "Every third rendering is a 500, and the others are fresh for 2 seconds only.", get: (*visit).flaky},
-		{Path: "/gzip", Link: "/gzip", Name: "Compressed for those who ask", Note: "gzip or plain, by Accept-Encoding, with Vary.", get: (*visit).gzip},
-		{Path: "/gzip/always", Link: "/gzip/always", Name: "Compressed for everybody", Note: "Some backends do not ask. The cache has to unpack it for a client that cannot.", get: (*visit).gzipAlways},
+		{
+			Path: "/guestbook", Name: "Guest book", get: (*visit).guestbook, post: (*visit).sign,
+			Note: "A form. Its POST passes through the cache with its body.",
+		}, {
+			Path: "/redirect", Name: "A redirect", get: (*visit).redirect,
+			Note: "302 to the shop. No cache follows it; your browser does.",
+		}, {
+			Path: "/flaky", Name: "A page that fails", get: (*visit).flaky,
+			Note: "Every third rendering is a 500, and the others are fresh for 2 seconds only.",
+		}, {
+			Path: "/gzip", Name: "Compressed for those who ask", get: (*visit).gzip,
+			Note: "gzip or plain, by Accept-Encoding, with Vary.",
+		}, {
+			Path: "/gzip/always", Name: "Compressed for everybody", get: (*visit).gzipAlways,
+			Note: "Some backends do not ask. The cache has to unpack it for a client that cannot.",
+		},
 	}
-	for _, size := range []int{1, 16, 100} {
-		k := strconv.Itoa(size)
-		pages = append(pages, &route{Path: "/size/" + k + "k", Link: "/size/" + k + "k", Name: k + " KiB",
-			Note: fmt.Sprintf("Exactly %d bytes, fresh for a minute.", size<<10), get: sized(size << 10)})
+	for _, k := range []int{1, 16, 100} {
+		pages = append(pages, &route{
+			Path: fmt.Sprintf("/size/%dk", k), Name: fmt.Sprintf("%d KiB", k), get: sized(k << 10),
+			Note: fmt.Sprintf("Exactly %d bytes, fresh for a minute.", k<<10),
+		})
 	}
 	for i := range products {
 		pages = append(pages, &route{Path: products[i].Path(), get: func(v *visit) { v.product(&products[i]) }})
@@ -87,9 +122,12 @@ func (v *visit) flaky() {
 }
 
 func (v *visit) cookie() {
-	http.SetCookie(v.w, &http.Cookie{Name: "demo_ticket", Value: strconv.FormatInt(v.Count, 10), Path: "/cookie", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	const name = "demo_ticket"
+	http.SetCookie(v.w, &http.Cookie{
+		Name: name, Value: strconv.FormatInt(v.Count, 10), Path: "/cookie", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 	before := "none"
-	if c, err := v.r.Cookie("demo_ticket"); err == nil {
+	if c, err := v.r.Cookie(name); err == nil {
 		before = c.Value
 	}
 	v.html(http.StatusOK, "cookie", before)

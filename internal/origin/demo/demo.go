@@ -5,11 +5,12 @@
 // same line again was answered by a cache; one that counts on was answered here. Cookies are confined to the paths
 // that need them, so that a visitor who has tried those pages still shares all others.
 //
-// The site keeps nothing but the counters. A path is tidied before it is looked up, since a cache keys a page by the tidied path:
-// were "//shop" redirected here, the redirect might end up under the key of "/shop".
+// The site keeps nothing but the counters. A path is tidied before it is looked up, since a cache keys a page by the
+// tidied path: were "//shop" redirected here, the redirect might end up under the key of "/shop".
 package demo
 
 import (
+	"fmt"
 	"net/http"
 	"path"
 	"strconv"
@@ -41,7 +42,7 @@ func Handler(o Options) http.Handler {
 	s := &site{delay: o.Delay, now: o.Now, routes: make(map[string]*route)}
 	for _, r := range contents() {
 		s.routes[r.Path] = r
-		if r.Link != "" {
+		if r.Name != "" {
 			s.listed = append(s.listed, r)
 		}
 	}
@@ -58,8 +59,8 @@ type site struct {
 // route is one page.
 type route struct {
 	Path  string
-	Link  string // what the home page links to; "" for a page that it does not list
-	Name  string
+	Query string // for the home page's link
+	Name  string // "" for a page that the home page does not list
 	Note  string // what to see there
 	get   func(*visit)
 	post  func(*visit) // nil for a page that takes GET and HEAD only
@@ -133,7 +134,7 @@ func (v *visit) plain(status int) {
 
 // Stamp tells one rendering from another, in words.
 func (v *visit) Stamp() string {
-	return "Rendered at " + v.at.Format("2006-01-02 15:04:05.000") + " UTC, rendering no. " + strconv.FormatInt(v.Count, 10) + " of this page."
+	return fmt.Sprintf("Rendered at %s UTC, rendering no. %d of this page.", v.at.Format("2006-01-02 15:04:05.000"), v.Count)
 }
 
 // accepts tells whether the client takes a content coding (RFC 9110, section 12.5.3, as far as a demo needs it).

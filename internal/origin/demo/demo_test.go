@@ -93,7 +93,8 @@ func TestEveryPage(t *testing.T) {
 		if !ok {
 			expected.status, expected.ctype = 200, htmlType
 		}
-		if w.Code != expected.status || w.Header().Get("Content-Type") != expected.ctype || w.Header().Get("Content-Length") != strconv.Itoa(len(body)) {
+		if w.Code != expected.status || w.Header().Get("Content-Type") != expected.ctype ||
+			w.Header().Get("Content-Length") != strconv.Itoa(len(body)) {
 			t.Errorf("%s: %d %v, %d bytes", link, w.Code, w.Header(), len(body))
 		}
 		if w.Header().Get("Content-Encoding") == "gzip" {
@@ -113,7 +114,7 @@ func TestEveryPage(t *testing.T) {
 		}
 	}
 	for _, r := range contents() {
-		if !seen[r.Path] && !seen[r.Link] {
+		if !seen[r.Path+r.Query] {
 			t.Errorf("no link leads to %s", r.Path)
 		}
 	}
@@ -212,8 +213,10 @@ func TestFlaky(t *testing.T) {
 
 func TestCacheFields(t *testing.T) {
 	h := quick()
-	for target, want := range map[string]string{"/": "", "/shop": "", "/shop/1": "", "/search": "", "/fresh/none": "", "/guestbook": "", "/cookie": "",
-		"/fresh/max-age": "max-age=10", "/fresh/no-store": "no-store", "/account": "private", "/flaky": "max-age=2", "/size/1k": "max-age=60",
+	for target, want := range map[string]string{"/": "", "/shop": "", "/shop/1": "", "/search": "", "/fresh/none": "",
+		"/guestbook": "", "/cookie": "",
+		"/fresh/max-age": "max-age=10", "/fresh/no-store": "no-store", "/account": "private", "/flaky": "max-age=2",
+		"/size/1k":  "max-age=60",
 		"/feed.rss": "max-age=60, s-maxage=300", "/api/products.json": "max-age=30"} {
 		if got := ask(h, "GET", target, "").Header().Get("Cache-Control"); got != want {
 			t.Errorf("%s: Cache-Control %q, want %q", target, got, want)
@@ -240,11 +243,13 @@ func TestAccount(t *testing.T) {
 	}
 	w := ask(h, "POST", "/account/login", "name=%3Cb%3E+%C3%9Cnal%3B%22")
 	c := w.Result().Cookies()
-	if w.Code != 303 || w.Header().Get("Location") != "/account" || len(c) != 1 || c[0].Path != "/account" || !c[0].HttpOnly || w.Header().Get("Cache-Control") != "no-store" {
+	if w.Code != 303 || w.Header().Get("Location") != "/account" || len(c) != 1 || c[0].Path != "/account" ||
+		!c[0].HttpOnly || w.Header().Get("Cache-Control") != "no-store" {
 		t.Fatalf("login: %d %v", w.Code, w.Header())
 	}
 	w = ask(h, "GET", "/account", "", "Cookie", c[0].Name+"="+c[0].Value)
-	if body := w.Body.String(); !strings.Contains(body, "You are <b>&lt;b&gt; Ünal;&#34;</b>") || w.Header().Get("Vary") != "Cookie" {
+	if body := w.Body.String(); !strings.Contains(body, "You are <b>&lt;b&gt; Ünal;&#34;</b>") ||
+		w.Header().Get("Vary") != "Cookie" {
 		t.Errorf("logged in: %v %s", w.Header(), body)
 	}
 	w = ask(h, "POST", "/account/logout", "")
@@ -259,7 +264,8 @@ func TestAccount(t *testing.T) {
 func TestGuestbook(t *testing.T) {
 	h := quick()
 	w := ask(h, "POST", "/guestbook", "name=Ann&text=%3Cscript%3E1+%26+2")
-	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, "Ann wrote:") || !strings.Contains(body, "<pre>&lt;script&gt;1 &amp; 2</pre>") ||
+	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, "Ann wrote:") || !strings.Contains(body,
+		"<pre>&lt;script&gt;1 &amp; 2</pre>") ||
 		w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), body)
 	} else {
@@ -268,7 +274,8 @@ func TestGuestbook(t *testing.T) {
 	for name, c := range map[string]struct {
 		form   string
 		status int
-	}{"too long": {"text=" + strings.Repeat("x", maxForm), 413}, "garbled": {"text=%zz", 400}, "just fits": {"text=" + strings.Repeat("x", maxForm-5), 200}} {
+	}{"too long": {"text=" + strings.Repeat("x", maxForm), 413}, "garbled": {"text=%zz", 400}, "just fits": {"text=" +
+		strings.Repeat("x", maxForm-5), 200}} {
 		if w := ask(h, "POST", "/guestbook", c.form); w.Code != c.status {
 			t.Errorf("%s: %d", name, w.Code)
 		}
@@ -281,7 +288,8 @@ func TestGuestbook(t *testing.T) {
 func TestMethods(t *testing.T) {
 	h := quick()
 	for _, c := range []struct{ method, target, allow string }{
-		{"POST", "/", "GET, HEAD"}, {"PUT", "/shop", "GET, HEAD"}, {"DELETE", "/guestbook", "GET, HEAD, POST"}, {"OPTIONS", "/shop/1", "GET, HEAD"},
+		{"POST", "/", "GET, HEAD"}, {"PUT", "/shop", "GET, HEAD"}, {"DELETE", "/guestbook", "GET, HEAD, POST"}, {"OPTIONS",
+			"/shop/1", "GET, HEAD"},
 	} {
 		if w := ask(h, c.method, c.target, ""); w.Code != 405 || w.Header().Get("Allow") != c.allow {
 			t.Errorf("%s %s: %d, Allow %q", c.method, c.target, w.Code, w.Header().Get("Allow"))
@@ -298,7 +306,8 @@ func TestGzip(t *testing.T) {
 		target, accept string
 		gzip           bool
 	}{
-		{"/gzip", "", false}, {"/gzip", "identity", false}, {"/gzip", "br, gzip", true}, {"/gzip", "GZIP;q=0.5", true}, {"/gzip", "gzip;q=0", false},
+		{"/gzip", "", false}, {"/gzip", "identity", false}, {"/gzip", "br, gzip", true}, {"/gzip", "GZIP;q=0.5", true},
+		{"/gzip", "gzip;q=0", false},
 		{"/gzip", "gzip; q=0.0, br", false}, {"/gzip", "x-gzip", false}, {"/gzip/always", "identity", true}, {"/gzip/always", "", true},
 	} {
 		w := ask(h, "GET", c.target, "", "Accept-Encoding", c.accept)
@@ -317,7 +326,8 @@ func TestGzip(t *testing.T) {
 
 func TestSearch(t *testing.T) {
 	h := quick()
-	for query, want := range map[string]string{"q=SENCHA": "/shop/1", "q=wuyi": "/shop/7", "q=%3Cfirst": "/shop/8", "q=%22%3E%3Cscript%3E": "Nothing found for", "": "Nothing found", "q=": "Nothing found"} {
+	for query, want := range map[string]string{"q=SENCHA": "/shop/1", "q=wuyi": "/shop/7", "q=%3Cfirst": "/shop/8",
+		"q=%22%3E%3Cscript%3E": "Nothing found for", "": "Nothing found", "q=": "Nothing found"} {
 		body := ask(h, "GET", "/search?"+query, "").Body.String()
 		if !strings.Contains(body, want) || strings.Contains(body, "<script>") {
 			t.Errorf("%s: %s", query, body)
@@ -329,10 +339,12 @@ func TestSearch(t *testing.T) {
 func TestStyleIsValidated(t *testing.T) {
 	h := quick()
 	tag := ask(h, "GET", "/style.css", "").Header().Get("Etag")
-	if w := ask(h, "GET", "/style.css", "", "If-None-Match", tag); w.Code != 304 || w.Body.Len() > 0 || w.Header().Get("Etag") != tag {
+	if w := ask(h, "GET", "/style.css", "", "If-None-Match", tag); w.Code != 304 || w.Body.Len() > 0 ||
+		w.Header().Get("Etag") != tag {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
-	if w := ask(h, "GET", "/style.css", "", "If-None-Match", `"x"`); w.Code != 200 || !strings.Contains(w.Body.String(), "rendering no. 3") {
+	if w := ask(h, "GET", "/style.css", "", "If-None-Match", `"x"`); w.Code != 200 || !strings.Contains(w.Body.String(),
+		"rendering no. 3") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -340,12 +352,14 @@ func TestStyleIsValidated(t *testing.T) {
 func TestFeeds(t *testing.T) {
 	h := quick()
 	var list struct{ Products []Product }
-	if err := json.Unmarshal(ask(h, "GET", "/api/products.json", "").Body.Bytes(), &list); err != nil || len(list.Products) != len(products) || list.Products[7] != products[7] {
+	if err := json.Unmarshal(ask(h, "GET", "/api/products.json", "").Body.Bytes(), &list); err != nil ||
+		len(list.Products) != len(products) || list.Products[7] != products[7] {
 		t.Errorf("JSON: %v, %v", err, list)
 	}
 	var feed rss
 	body := ask(h, "GET", "/feed.rss", "").Body.Bytes()
-	if err := xml.Unmarshal(body, &feed); err != nil || len(feed.Items) != len(products) || feed.Items[7].Title != products[7].Name || !bytes.HasPrefix(body, []byte("<?xml ")) {
+	if err := xml.Unmarshal(body, &feed); err != nil || len(feed.Items) != len(products) ||
+		feed.Items[7].Title != products[7].Name || !bytes.HasPrefix(body, []byte("<?xml ")) {
 		t.Errorf("RSS: %v, %v", err, feed)
 	}
 }

@@ -12,8 +12,8 @@ const htmlType = "text/html; charset=utf-8"
 var pages embed.FS
 
 // layouts are the pages' templates by name: layout.html with the page's own parts. A page of a given size is its own.
-var layouts = parseLayouts("home", "missing", "shop", "product", "search", "fresh", "redirect", "flaky", "failed", "cookie", "account",
-	"guestbook", "thanks", "gzip")
+var layouts = parseLayouts("home", "missing", "shop", "product", "search", "fresh", "redirect", "flaky", "failed",
+	"cookie", "account", "guestbook", "thanks", "gzip")
 
 func parseLayouts(names ...string) map[string]*template.Template {
 	byName := map[string]*template.Template{"sized": template.Must(template.ParseFS(pages, "pages/sized.html"))}

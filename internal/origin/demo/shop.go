@@ -104,7 +104,8 @@ type rssItem struct {
 	About string `xml:"description"`
 }
 
-// feed links relative to the site, whose own name it cannot know: what the client calls it must not shape a shared page.
+// feed links relative to the site, whose own name it cannot know: what the client calls it must not shape a shared
+// page.
 func (v *visit) feed() {
 	channel := rss{Version: "2.0", Title: "The tea shop", Link: "/shop", About: v.Stamp(), Built: v.at.Format(time.RFC1123Z)}
 	for _, p := range products {
@@ -131,14 +132,18 @@ func (v *visit) style() {
 	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(body))
 }
 
-func (v *visit) picture() {
-	v.set("Cache-Control", "max-age=300")
-	v.write(http.StatusOK, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="160" height="120" viewBox="0 0 160 120" role="img">
+// cup is a cup of tea with a number on it: the title, then the number.
+const cup = `<svg xmlns="http://www.w3.org/2000/svg" width="160" height="120" viewBox="0 0 160 120" role="img">
 <title>%s</title>
 <path d="M25 40h90v35a30 30 0 0 1-30 30H55a30 30 0 0 1-30-30z" fill="#3d6b4f"/>
 <path d="M115 50a18 18 0 0 1 0 36" fill="none" stroke="#3d6b4f" stroke-width="8"/>
-<path d="M50 30c-8-10 8-12 0-22M70 30c-8-10 8-12 0-22M90 30c-8-10 8-12 0-22" fill="none" stroke="#a8b9ae" stroke-width="4" stroke-linecap="round"/>
+<path d="M50 30c-8-10 8-12 0-22M70 30c-8-10 8-12 0-22M90 30c-8-10 8-12 0-22"
+  fill="none" stroke="#a8b9ae" stroke-width="4" stroke-linecap="round"/>
 <text x="70" y="80" fill="#fff" font-family="sans-serif" font-size="24" text-anchor="middle">%d</text>
 </svg>
-`, v.Stamp(), v.Count))
+`
+
+func (v *visit) picture() {
+	v.set("Cache-Control", "max-age=300")
+	v.write(http.StatusOK, "image/svg+xml", fmt.Appendf(nil, cup, v.Stamp(), v.Count))
 }

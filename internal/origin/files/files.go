@@ -1,8 +1,9 @@
 // Package files serves a directory: files as they are, and pages rendered from templates.
 //
 // A request's path is tidied as nginx tidies it and then looked up below the directory, which is held open as an
-// os.Root: no path and no symbolic link leads out of it. The path of a directory ends in a slash, and is answered from its
-// index.html; without the slash it is redirected there. Names that begin with a dot are not shown, directories are not listed.
+// os.Root: no path and no symbolic link leads out of it. The path of a directory ends in a slash, and is answered
+// from its index.html; without the slash it is redirected there. Names that begin with a dot are not shown,
+// directories are not listed.
 //
 // Where there is no file x.html but a file x.html.tmpl, the request /x.html is answered by rendering that with
 // html/template (see Data). A template is parsed once, and again when its file has changed. Its own name is not shown.
@@ -152,8 +153,8 @@ func redirect(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 // tidy makes a name below the directory of a decoded path, as nginx makes $uri: empty and "." segments go, ".." takes
-// one back. isDir tells whether the path ended in a slash; the top is ".". It is not ok if the path leads above the top or
-// holds a NUL.
+// one back. isDir tells whether the path ended in a slash; the top is ".". It is not ok if the path leads above the
+// top or holds a NUL.
 func tidy(path string) (name string, isDir, ok bool) {
 	if !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
 		return "", false, false

@@ -50,7 +50,8 @@ func site(t testing.TB) (*Site, string) {
 	} {
 		write(t, filepath.Join(top, name), text)
 	}
-	for name, to := range map[string]string{"inside.css": "style.css", "out.txt": "../secret.txt", "outdir": "../elsewhere", "abs.txt": filepath.Join(top, "secret.txt"),
+	for name, to := range map[string]string{"inside.css": "style.css", "out.txt": "../secret.txt",
+		"outdir": "../elsewhere", "abs.txt": filepath.Join(top, "secret.txt"),
 		"loop": "loop", "sub/up.css": "../style.css", "dangling": "nowhere"} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
@@ -160,11 +161,13 @@ func TestLookUp(t *testing.T) {
 		if w.Code == http.StatusMovedPermanently {
 			body = w.Header().Get("Location")
 		}
-		if w.Code != c.status || w.Header().Get("Content-Type") != c.ctype || c.body != "" && body != c.body || strings.Contains(body, secret) {
+		if w.Code != c.status || w.Header().Get("Content-Type") != c.ctype || c.body != "" && body != c.body ||
+			strings.Contains(body, secret) {
 			t.Errorf("%s: got %d %q %q", target, w.Code, w.Header().Get("Content-Type"), body)
 		}
 		head := ask(s, "HEAD", target)
-		if head.Code != w.Code || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") || head.Header().Get("Content-Length") == "" {
+		if head.Code != w.Code || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") ||
+			head.Header().Get("Content-Length") == "" {
 			t.Errorf("%s: HEAD says %d %v, GET %d %v", target, head.Code, head.Header(), w.Code, w.Header())
 		}
 	}

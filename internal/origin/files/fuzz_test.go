@@ -12,8 +12,10 @@ import (
 // FuzzPath: whatever the path, nothing outside the directory and no hidden file is shown, and what is found is what the
 // standard library's reading of the path names.
 func FuzzPath(f *testing.F) {
-	for _, p := range []string{"/", "/index.html", "/sub", "/sub/", "//sub/page.html", "/../secret.txt", "/sub/../../secret.txt", "/out.txt", "/outdir/index.html",
-		"/abs.txt", "/.git/config", "/sub/.env", "/./.htpasswd", "/a\x00b", "/sub//..//.git/./config", "/pipe", "/loop/x", "/both.html.tmpl", "\\..\\secret.txt",
+	for _, p := range []string{"/", "/index.html", "/sub", "/sub/", "//sub/page.html", "/../secret.txt",
+		"/sub/../../secret.txt", "/out.txt", "/outdir/index.html",
+		"/abs.txt", "/.git/config", "/sub/.env", "/./.htpasswd", "/a\x00b", "/sub//..//.git/./config", "/pipe", "/loop/x",
+		"/both.html.tmpl", "\\..\\secret.txt",
 		"/sub/..", "/..;/secret.txt", "/\xff\xfe", "", "secret.txt"} {
 		f.Add(p)
 	}

@@ -84,9 +84,9 @@ func contentType(name string) string {
 	return "application/octet-stream"
 }
 
-// types are the content types of files. Text names its encoding. CSS and JavaScript do not: without it they have their
-// page's, which is the same; and so says the table of the shipped nginx configuration, which can answer a file from the cache only
-// if both agree.
+// types are the content types of files. Text names its encoding. CSS and JavaScript do not: without it they have
+// their page's, which is the same; and so says the table of the shipped nginx configuration, which can answer a file
+// from the cache only if both agree.
 var types = map[string]string{
 	"html": "text/html; charset=utf-8", "htm": "text/html; charset=utf-8", "xhtml": "application/xhtml+xml",
 	"txt": "text/plain; charset=utf-8", "md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8",

@@ -46,7 +46,8 @@ func TestTemplateData(t *testing.T) {
 
 func TestRenderedTypes(t *testing.T) {
 	s, file, _ := templated(t, "")
-	for name, want := range map[string]string{"feed.xml": "application/xml", "about": "text/html; charset=utf-8", "a.TXT": "text/plain; charset=utf-8"} {
+	for name, want := range map[string]string{"feed.xml": "application/xml", "about": "text/html; charset=utf-8",
+		"a.TXT": "text/plain; charset=utf-8"} {
 		write(t, filepath.Join(filepath.Dir(file), name+".tmpl"), "x")
 		if w := ask(s, "GET", "/"+name); w.Code != 200 || w.Header().Get("Content-Type") != want {
 			t.Errorf("%s: %d %q", name, w.Code, w.Header().Get("Content-Type"))
@@ -68,7 +69,8 @@ func TestTemplateFaults(t *testing.T) {
 		s, _, log := templated(t, c.source)
 		w := ask(s, "GET", "/page.html")
 		body := w.Body.String()
-		if w.Code != 500 || strings.Contains(body, "half") || strings.Contains(body, "page.html") || w.Header().Get("Cache-Control") != "no-store" {
+		if w.Code != 500 || strings.Contains(body, "half") || strings.Contains(body, "page.html") ||
+			w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: got %d %q", name, w.Code, body)
 		}
 		if !strings.Contains(log.String(), c.logged) {
