@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -214,7 +215,7 @@ func (o *options) store(now func() int64) store.Config {
 }
 
 // server is the server's part of the options.
-func (o *options) server() server.Config {
+func (o *options) server(log io.Writer) server.Config {
 	return server.Config{
 		Workers:     o.threads,
 		MaxConns:    o.maxConns,
@@ -224,5 +225,8 @@ func (o *options) server() server.Config {
 		RefuseFast:  o.ext.maxConnsFast,
 		IdleTimeout: o.ext.idleTimeout,
 		MaxRequests: o.maxRequests,
+		Verbose:     o.verbose,
+		Log:         log,
+		Settings:    o.settings(),
 	}
 }

@@ -67,20 +67,19 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv := server.New(o.server(), st, clock.Unix, listeners...)
-	if err := o.dropPrivileges(); err != nil {
-		srv.Close()
-		return err
-	}
-	stopped := make(chan struct{})
-	go func() {
-		<-ctx.Done()
-		srv.Close()
-		close(stopped)
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
 	}()
-	if err := srv.Serve(); err != nil {
+	if err := o.dropPrivileges(); err != nil {
 		return err
 	}
-	<-stopped
+	srv, err := server.New(o.server(stderr), st, clock.Unix, listeners...)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, srv.Close)()
+	srv.Serve()
 	return nil
 }

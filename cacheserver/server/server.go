@@ -57,36 +57,47 @@ type Server struct {
 	stopped        chan struct{}
 }
 
-// New makes a Server over listeners that are open. It owns neither them nor the store before Serve.
-func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Listener) *Server {
-	if cfg.Workers == 0 {
-		cfg.Workers = 4
+// New makes a Server over listeners that are open. It fails when the system has no epoll for a worker; the listeners and
+// the store stay the caller's then, as before Serve.
+func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Listener) (*Server, error) {
+	setDefault(&cfg.Workers, 4)
+	setDefault(&cfg.MaxConns, 1024)
+	setDefault(&cfg.KeyMax, 250)
+	setDefault(&cfg.MaxRequests, 20)
+	s := &Server{
+		cfg:       cfg,
+		store:     st,
+		clock:     clock,
+		started:   clock(),
+		listeners: listeners,
+		roomAgain: make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
 	}
-	if cfg.MaxConns == 0 {
-		cfg.MaxConns = 1024
-	}
-	if cfg.KeyMax == 0 {
-		cfg.KeyMax = 250
-	}
-	if cfg.MaxRequests == 0 {
-		cfg.MaxRequests = 20
-	}
-	return &Server{cfg: cfg, store: st, clock: clock, started: clock(), listeners: listeners,
-		roomAgain: make(chan struct{}, 1), stopped: make(chan struct{})}
-}
-
-// Serve answers until Close. It returns an error if a worker cannot be made.
-func (s *Server) Serve() error {
-	for range s.cfg.Workers {
+	for range cfg.Workers {
 		w, err := newWorker(s)
 		if err != nil {
-			for _, made := range s.workers {
-				made.close()
-			}
-			return fmt.Errorf("cacheserver: %w", err)
+			s.closeWorkers()
+			return nil, fmt.Errorf("cacheserver: a worker's epoll: %w", err)
 		}
 		s.workers = append(s.workers, w)
 	}
+	return s, nil
+}
+
+func setDefault(field *int, value int) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+func (s *Server) closeWorkers() {
+	for _, w := range s.workers {
+		w.close()
+	}
+}
+
+// Serve answers until Close, and has ended every connection when it returns. It is called once.
+func (s *Server) Serve() {
 	var running, accepting sync.WaitGroup
 	for _, w := range s.workers {
 		running.Go(func() {
@@ -104,10 +115,7 @@ func (s *Server) Serve() error {
 		w.signal()
 	}
 	running.Wait()
-	for _, w := range s.workers {
-		w.close()
-	}
-	return nil
+	s.closeWorkers()
 }
 
 // Close ends Serve: no new connections, then none at all.

@@ -93,7 +93,9 @@ func (s *session) checkLong(line []byte) {
 
 // reply appends a reply line.
 func (s *session) reply(line string) {
-	s.srv.logf(2, ">%d %s", s.id, line)
+	if s.srv.logs(2) { // asked first: what logf gets costs an allocation
+		s.srv.logf(2, ">%d %s", s.id, line)
+	}
 	s.out.line(line)
 }
 

@@ -1,0 +1,53 @@
+package main
+
+import "strconv"
+
+// settings are the lines of `stats settings`, by memcached's names and in its order, for the flags that there are.
+func (o *options) settings() [][2]string {
+	onOff := func(b bool, yes, no string) string {
+		if b {
+			return yes
+		}
+		return no
+	}
+	yesNo := func(b bool) string { return onOff(b, "yes", "no") }
+	inter, socket := o.addresses, o.socket
+	if inter == "" {
+		inter = "NULL"
+	}
+	if socket == "" {
+		socket = "NULL"
+	}
+	return [][2]string{
+		{"maxbytes", strconv.FormatInt(o.memory<<20, 10)},
+		{"maxconns", strconv.Itoa(o.maxConns)},
+		{"tcpport", strconv.Itoa(o.port)},
+		{"udpport", "0"},
+		{"inter", inter},
+		{"verbosity", strconv.Itoa(o.verbose)},
+		{"evictions", onOff(o.noEvict, "off", "on")},
+		{"domain_socket", socket},
+		{"umask", o.socketMode},
+		{"shutdown_command", "no"},
+		{"growth_factor", strconv.FormatFloat(o.factor, 'f', 2, 64)},
+		{"chunk_size", strconv.Itoa(o.minSpace)},
+		{"num_threads", strconv.Itoa(o.threads)},
+		{"reqs_per_event", strconv.Itoa(o.maxRequests)},
+		{"cas_enabled", yesNo(!o.noCAS)},
+		{"tcp_backlog", strconv.Itoa(o.backlog)},
+		{"binding_protocol", "ascii"},
+		{"auth_enabled_sasl", "no"},
+		{"auth_enabled_ascii", "no"},
+		{"item_size_max", strconv.Itoa(o.itemSizeMax)},
+		{"maxconns_fast", yesNo(o.ext.maxConnsFast)},
+		{"slab_chunk_max", strconv.Itoa(o.ext.chunkMax)},
+		{"lru_crawler", "no"},
+		{"flush_enabled", yesNo(!o.noFlush)},
+		{"dump_enabled", yesNo(!o.noDump)},
+		{"lru_maintainer_thread", "no"},
+		{"lru_segmented", "no"},
+		{"idle_timeout", strconv.FormatInt(o.ext.idleTimeout, 10)},
+		{"page_keys", yesNo(o.ext.pageKeys)},
+		{"ssl_enabled", "no"},
+	}
+}
