@@ -13,7 +13,12 @@ import (
 	"pagegate/internal/realproc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fasthttp keeps a clock for as long as the process lives, and its pool's cleaner sleeps for some seconds after the end.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
 
 // The program from its arguments to its end, before a real memcached.
 func TestRun(t *testing.T) {

@@ -56,7 +56,9 @@ func reply(status int, contentType, body string, fields ...string) *origin.Respo
 
 // fixed answers every request alike.
 func fixed(status int, contentType, body string, fields ...string) func(*origin.Request) (*origin.Response, error) {
-	return func(*origin.Request) (*origin.Response, error) { return reply(status, contentType, body, fields...), nil }
+	return func(*origin.Request) (*origin.Response, error) {
+		return reply(status, contentType, body, fields...), nil
+	}
 }
 
 const html = "text/html; charset=utf-8"
@@ -175,7 +177,7 @@ func TestMissThenHit(t *testing.T) {
 	if first.status != 200 || first.body != "page" || first.header.Get("Cache-Status") != "pagegate; fwd=uri-miss; fwd-status=200; stored" {
 		t.Errorf("%+v", first)
 	}
-	second := hit(t, c, request("GET", "/./a?x=1#top"))
+	second := hit(t, c, request("GET", "/%61?x=1#top"))
 	if second.body != "page" || second.header.Get("X-Frame-Options") != "DENY" || second.header.Get("Content-Type") != html ||
 		second.header.Get("Age") != "0" || !strings.HasPrefix(second.header.Get("Cache-Status"), "pagegate; hit; ttl=") {
 		t.Errorf("%+v", second)
@@ -355,5 +357,30 @@ func BenchmarkHit(b *testing.B) {
 	for b.Loop() {
 		ctx.Response.Reset()
 		e.Handle(ctx)
+	}
+}
+
+// Whoever spells a target oddly reads the page of its key, and never decides what that page is.
+func TestOddSpellingsNeverFill(t *testing.T) {
+	s := &site{pages: map[string]func(*origin.Request) (*origin.Response, error){
+		"/shop":   fixed(200, html, "the shop"),
+		"//shop":  fixed(301, html, "", "Location", "/evil", "Cache-Control", "max-age=3600"),
+		"/a?b":    fixed(200, html, "a with b"),
+		"/a%3Fb":  fixed(200, html, "another page", "Cache-Control", "max-age=3600"),
+		"/x/../a": fixed(404, html, "nothing", "Cache-Control", "max-age=3600"),
+	}}
+	c := serve(t, newEdge(t, s))()
+	for _, odd := range []string{"//shop", "/a%3Fb", "/x/../a"} {
+		if a := ask(t, c, request("GET", odd)); !strings.Contains(a.header.Get("Cache-Status"), "detail=spelling") {
+			t.Errorf("%s: %+v", odd, a)
+		}
+	}
+	for target, want := range map[string]string{"/shop": "the shop", "/a?b": "a with b"} {
+		if a := hit(t, c, request("GET", target)); a.status != 200 || a.body != want {
+			t.Errorf("%s: %+v", target, a)
+		}
+	}
+	if a := ask(t, c, request("GET", "//shop")); a.body != "the shop" {
+		t.Errorf("nginx answers //shop with the page of /shop, too: %+v", a)
 	}
 }

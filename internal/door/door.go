@@ -42,8 +42,9 @@ type Visit struct {
 	URI    []byte        // nginx's $uri
 	Target []byte        // the target in origin form, as it came
 	Host   []byte        // of the absolute form, else of the Host field
-	Share  bool          // may be answered from the cache and take part in a shared fill
-	Why    policy.Reason // why not
+	Share  bool          // may be answered from the cache
+	Fill   bool          // may besides take part in a shared fill
+	Why    policy.Reason // why one of them is false
 }
 
 var errNoHost = errors.New("the Host field is missing")
@@ -59,6 +60,9 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 		return false
 	}
 	v.Share, v.Why = d.Policy.Request(alias(h.Method()), hasBody(h), fields{h})
+	if v.Fill = v.Share && pagekey.Canonical(h.RequestURI()); v.Share && !v.Fill {
+		v.Why = policy.ReasonSpelling
+	}
 	return true
 }
 

@@ -63,7 +63,10 @@ func hasBody(h *fasthttp.RequestHeader) bool {
 func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 	h := make(http.Header)
 	for name, value := range ctx.Request.Header.All() {
-		if n := string(name); n != "Host" && n != "Content-Length" {
+		switch n := string(name); n {
+		case "Host", "Content-Length": // told apart from the others
+		case "Expect": // has been answered by this server
+		default:
 			h.Add(n, string(value))
 		}
 	}
@@ -75,7 +78,7 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		Host:       string(v.Host),
 		Header:     h,
 		ClientIP:   clientIP(ctx.RemoteAddr()),
-		Share:      v.Share,
+		Share:      v.Fill,
 		PassReason: v.Why,
 	}
 	if hasBody(&ctx.Request.Header) {

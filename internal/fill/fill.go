@@ -38,7 +38,7 @@ type Request struct {
 	Body          io.Reader
 	ContentLength int64
 	ClientIP      string
-	// Share says that the policy lets this request share a page; PassReason why not.
+	// Share says that this request may share a page with others; PassReason why not.
 	Share      bool
 	PassReason policy.Reason
 }
@@ -198,7 +198,7 @@ func (f *Filler) fetch(ctx context.Context, r *origin.Request) (*origin.Response
 	start := time.Now()
 	resp, err := f.o.Origin.Fetch(ctx, r)
 	f.o.Metrics.BackendSeconds.Observe(time.Since(start).Seconds())
-	if err != nil || resp.Status >= http.StatusInternalServerError {
+	if err != nil && origin.Blames(err) || err == nil && resp.Status >= http.StatusInternalServerError {
 		f.o.Metrics.BackendErrors.Inc()
 	}
 	return resp, err

@@ -83,7 +83,7 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	from, err := openOrigin(c)
+	from, err := openOrigin(c, log)
 	if err != nil {
 		return err
 	}
@@ -143,11 +143,12 @@ func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 	return zerolog.New(zerolog.SyncWriter(w)).Level(level).With().Timestamp().Logger()
 }
 
-func openOrigin(c *config.Config) (origin.Origin, error) {
+func openOrigin(c *config.Config, log zerolog.Logger) (origin.Origin, error) {
 	return origin.Open(c.Backend, origin.Options{
 		ConnectTimeout: time.Duration(c.Timeouts.Connect),
 		HeaderTimeout:  time.Duration(c.Timeouts.Header),
 		IdleTimeout:    time.Duration(c.Timeouts.Idle),
+		Log:            log,
 	})
 }
 

@@ -78,7 +78,7 @@ func New() *Metrics {
 		policy.ReasonInvalid, NotStoredQueueFull, NotStoredKey, NotStoredCacheSize, NotStoredCache, NotStoredCut)
 	m.passes = series(m, "pagegate_passes_total", "Requests that could not share a page, by the reason.", "reason",
 		policy.ReasonMethod, policy.ReasonRequestBody, policy.ReasonAuthorization, policy.ReasonCookie,
-		policy.ReasonRequestStore, policy.ReasonUnstorable, policy.ReasonHost)
+		policy.ReasonRequestStore, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
 	m.Registry.MustRegister(m.Fills, m.Stored, m.BackendErrors, m.BackendSeconds, m.StoreQueue,

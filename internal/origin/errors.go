@@ -47,6 +47,12 @@ func (e *Error) Timeout() bool {
 	return e.Kind == KindTimeout || errors.As(e.Err, &t) && t.Timeout()
 }
 
+// Blames tells whether an error of a Fetch or a body is the backend's fault, and not the request's or the caller's.
+func Blames(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind != KindCanceled && e.Kind != KindRequest
+}
+
 // errStalled is the cause with which an exchange is ended whose body did not move on in time.
 var errStalled = errors.New("the body stalled")
 

@@ -37,6 +37,7 @@ const (
 	ReasonRequestStore  Reason = "request-no-store" // RFC 9111, 5.2.1.5
 	ReasonHost          Reason = "host"             // a host that is not configured would decide what others see
 	ReasonUnstorable    Reason = "unstorable"       // a fill of this key was not storable a moment ago
+	ReasonSpelling      Reason = "spelling"         // the target is not the one that its key stands for (pagekey.Canonical)
 )
 
 // Reasons why a response is not stored.
