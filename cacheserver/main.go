@@ -72,6 +72,11 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 			l.Close()
 		}
 	}()
+	if o.verbose >= 2 {
+		for _, l := range listeners {
+			fmt.Fprintf(stderr, "<%s server listening\n", l.Addr())
+		}
+	}
 	if err := o.dropPrivileges(); err != nil {
 		return err
 	}

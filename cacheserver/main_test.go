@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"pagegate/internal/realproc"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// log takes what the program says while it runs.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// started runs the program until the test ends.
+func started(t *testing.T, args ...string) *log {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	l := new(log)
+	go func() { ended <- run(ctx, args, io.Discard, l) }()
+	t.Cleanup(func() {
+		stop()
+		if code := <-ended; code != exitOK {
+			t.Errorf("exit code %d: %s", code, l)
+		}
+	})
+	return l
+}
+
+// ask sends text to a server, once it listens, and returns as many bytes as want has.
+func ask(t *testing.T, network, addr, text, want string) {
+	t.Helper()
+	var c net.Conn
+	realproc.WaitFor(t, 20*time.Second, "the server to listen on "+addr, func() (ok bool) {
+		var err error
+		c, err = net.Dial(network, addr)
+		return err == nil
+	})
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(bufio.NewReader(c), got); err != nil || string(got) != want {
+		t.Errorf("%q: %q, %v", text, got, err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	one, two := realproc.FreePort(t), realproc.FreePort(t)
+	started(t, "-p", fmt.Sprint(one), fmt.Sprintf("--listen=127.0.0.1,127.0.0.1:%d", two))
+	for _, port := range []int{one, two} {
+		ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), "mn\r\n", "MN\r\n")
+	}
+}
+
+func TestAnyPort(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ports")
+	t.Setenv(portFileEnv, file)
+	started(t, "-p", "-1", "-l", "127.0.0.1")
+	var text []byte
+	realproc.WaitFor(t, 20*time.Second, "the file with the ports", func() bool {
+		text, _ = os.ReadFile(file)
+		return len(text) > 0
+	})
+	var port int
+	if _, err := fmt.Sscanf(string(text), "TCP INET: %d\n", &port); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), "mn\r\n", "MN\r\n")
+}
+
+func TestUnixSocket(t *testing.T) {
+	path := realproc.SocketPath(t, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close() // left behind by a process that died
+	started(t, "-s", path, "-a", "770")
+	ask(t, "unix", path, "mn\r\n", "MN\r\n")
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o770 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+}
+
+// The seed's own example: -f 4 -vv prints the table of the slab classes, then the conversation.
+func TestVeryVerbose(t *testing.T) {
+	port := realproc.FreePort(t)
+	l := started(t, "-p", fmt.Sprint(port), "-l", "127.0.0.1", "-f", "4", "-vv")
+	ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), "set a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
+	for _, want := range []string{
+		"slab class   1: chunk size        96 perslab   10922\n",
+		"slab class   2: chunk size       384 perslab    2730\n",
+		"slab class   3: chunk size      1536 perslab     682\n",
+		"slab class   4: chunk size      6144 perslab     170\n",
+		"slab class   5: chunk size     24576 perslab      42\n",
+		"slab class   6: chunk size     98304 perslab      10\n",
+		" set a 0 0 1\n", " STORED\n", " sending key a\n", " END\n", "server listening",
+	} {
+		if !strings.Contains(l.String(), want) {
+			t.Errorf("not said: %q\n%s", want, l)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	o, err := parseFlags([]string{"-m128", "-c", "10", "-vvv", "-o", "page_keys,idle_timeout=5", "-o", "no_maxconns_fast", "-I", "2m", "-M"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, s := range o.settings() {
+		got[s[0]] = s[1]
+	}
+	for name, want := range map[string]string{"maxbytes": "134217728", "maxconns": "10", "verbosity": "3", "page_keys": "yes",
+		"idle_timeout": "5", "maxconns_fast": "no", "item_size_max": "2097152", "evictions": "off"} {
+		if got[name] != want {
+			t.Errorf("%s: %q, want %q", name, got[name], want)
+		}
+	}
+	if c := o.store(nil); c.KeyMax != 8000 || c.MemoryLimit != 128<<20 || !c.NoEvict {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args     string
+		code     int
+		out, err string
+	}{
+		{"-h", exitOK, "-p, --port int", ""},
+		{"--help", exitOK, "page_keys", ""},
+		{"-V", exitOK, "memcached 1.6.45", ""},
+		{"--nope", exitUsage, "", "unknown flag: --nope; -h lists the flags"},
+		{"-m lots", exitUsage, "", "lots"},
+		{"-m 0", exitUsage, "", "-m 0: want MiB"},
+		{"-c 0", exitUsage, "", "-c 0"},
+		{"-t 0", exitUsage, "", "-t 0"},
+		{"-f 1", exitUsage, "", "-f 1"},
+		{"-I 10", exitUsage, "", "from 1k to 1024m"},
+		{"-I 2g", exitUsage, "", "from 1k to 1024m"},
+		{"-p 70000", exitUsage, "", "-p 70000"},
+		{"-a 999", exitUsage, "", "octal"},
+		{"-o nope", exitUsage, "", "-o nope: no such option here"},
+		{"-o idle_timeout", exitUsage, "", "-o idle_timeout"},
+		{"-U 11211", exitUsage, "", "-U 11211"},
+		{"extra", exitUsage, "", `unexpected argument "extra"`},
+		{"-p 0", exitFailed, "", "nothing to listen on"},
+		{"-l 192.0.2.1", exitFailed, "", "192.0.2.1"},
+		{"-p 0 -s /does/not/exist/s", exitFailed, "", "/does/not/exist/s"},
+		{"-p -1 -l 127.0.0.1 -u nobody_of_that_name", exitFailed, "", "nobody_of_that_name"},
+	} {
+		if strings.Contains(tt.args, "-u ") && os.Geteuid() != 0 {
+			tt.args, tt.code, tt.err = "-V", exitOK, "" // -u is root's
+		}
+		var out, errs bytes.Buffer
+		code := run(t.Context(), strings.Fields(tt.args), &out, &errs)
+		if code != tt.code || !strings.Contains(out.String(), tt.out) || !strings.Contains(errs.String(), tt.err) {
+			t.Errorf("%q: exit code %d\n%s\n%s", tt.args, code, out.String(), errs.String())
+		}
+	}
+}
