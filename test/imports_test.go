@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"internal/pagecache/remote":        {"internal/page", "internal/pagecache", "internal/pagekey", "internal/ring"},
 	"internal/pagecache/pagecachetest": {"internal/page", "internal/pagecache"},
 	"internal/policy":                  {"internal/pagekey"},
-	"internal/config":                  {"internal/listen", "internal/pagekey", "internal/ring", "nginx"},
+	"internal/config":                  {"internal/listen", "internal/origin", "internal/pagekey", "internal/ring", "nginx"},
 	"internal/metrics":                 {"internal/policy"},
 	"internal/admin":                   {"internal/metrics"},
 	"internal/page":                    {},

@@ -45,7 +45,7 @@ func TestBadFlags(t *testing.T) {
 		{Gateway, "--nope", "unknown flag: --nope; gateway --help lists the flags"},
 		{Gateway, "--backend demo: extra", `unexpected argument "extra"`},
 		{Gateway, "--backend demo: --ttl soon", `"soon" is no time span`},
-		{Gateway, "--backend ftp://x", "want http://host:port"},
+		{Gateway, "--backend ftp://x", "want demo:, http://host:port"},
 		{Gateway, "--backend file://dir", "three slashes"},
 		{Gateway, "--backend demo: --memory 1kB", "memory: 1000B is too little"},
 		{Gateway, "--backend demo: --key $nope", "key: key template"},

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pagegate/internal/listen"
+	"pagegate/internal/origin"
 	"pagegate/internal/ring"
 )
 
@@ -21,7 +21,7 @@ func (c *Config) Validate(p Program, at Lines) error {
 	if c.Admin != "" {
 		v.check("admin", listen.Check(c.Admin))
 	}
-	v.check("backend", checkBackend(p, c.Backend))
+	v.check("backend", origin.Check(c.Backend))
 	_, err := c.Cache.RingServers()
 	v.check("cache.servers", err)
 	if c.Cache.Hash != "consistent" && c.Cache.Hash != "modulo" {
@@ -75,34 +75,6 @@ func (c *Config) KeyHoldsHost() bool {
 }
 
 var hostVariable = regexp.MustCompile(`(?i)\$\{?(http_)?host\b`)
-
-func checkBackend(p Program, text string) error {
-	const forms = "want http://host:port, https://host:port, http+unix:///path.sock, file:///dir or demo:"
-	if text == "" {
-		return fmt.Errorf("no backend given: --backend URL (%s)", forms)
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return fmt.Errorf("%q: %s", text, forms)
-	}
-	switch u.Scheme {
-	case "http", "https":
-		if u.Host == "" {
-			return fmt.Errorf("%q names no host: %s", text, forms)
-		}
-		if u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-			return fmt.Errorf("%q: a backend has no path; the request's own is sent to it", text)
-		}
-	case "http+unix", "file":
-		if u.Path == "" || u.Host != "" {
-			return fmt.Errorf("%q: three slashes and an absolute path; %s", text, forms)
-		}
-	case "demo":
-	default:
-		return fmt.Errorf("%q: %s", text, forms)
-	}
-	return nil
-}
 
 // RingServers returns the servers in the form that the ring takes.
 func (c Cache) RingServers() ([]ring.Server, error) {

@@ -82,12 +82,9 @@ func Open(rawURL string, o Options) (Origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(rawURL)
+	u, err := parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("backend %q is no URL: %s", rawURL, forms)
-	}
-	if err := check(u); err != nil {
-		return nil, fmt.Errorf("backend %q: %w", u.Redacted(), err)
+		return nil, err
 	}
 	b := bounds{name: rawURL, header: o.HeaderTimeout, idle: o.IdleTimeout}
 	switch u.Scheme {
@@ -104,6 +101,27 @@ func Open(rawURL string, o Options) (Origin, error) {
 	default:
 		return newHandlerOrigin(b, demo.Handler(demo.Options{Delay: o.DemoDelay, Now: o.Now}), o), nil
 	}
+}
+
+// Check tells what is wrong with a backend's URL, without opening it.
+func Check(rawURL string) error {
+	_, err := parse(rawURL)
+	return err
+}
+
+// parse reads a backend's URL. Its errors name the backend, without a password.
+func parse(rawURL string) (*url.URL, error) {
+	if rawURL == "" {
+		return nil, errors.New("no backend given; " + forms)
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("backend %q is no URL: %s", rawURL, forms)
+	}
+	if err := check(u); err != nil {
+		return nil, fmt.Errorf("backend %q: %w", u.Redacted(), err)
+	}
+	return u, nil
 }
 
 const forms = "want demo:, http://host:port, https://host:port, http+unix:///path.sock or file:///dir"
