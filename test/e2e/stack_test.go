@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,31 +17,20 @@ import (
 	"pagegate/internal/realproc"
 )
 
-// backend is a site that counts how often each target was asked for.
+// backend is a site that counts how often it is asked.
 type backend struct {
 	*httptest.Server
-	mu    sync.Mutex
-	asked map[string]int
 	total atomic.Int64
 }
 
 func newBackend(t *testing.T, handle http.HandlerFunc) *backend {
-	b := &backend{asked: make(map[string]int)}
+	b := new(backend)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.mu.Lock()
-		b.asked[r.Method+" "+r.RequestURI]++
-		b.mu.Unlock()
 		b.total.Add(1)
 		handle(w, r)
 	}))
 	t.Cleanup(b.Close)
 	return b
-}
-
-func (b *backend) count(request string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.asked[request]
 }
 
 // htmlPage answers with a page that says which target it is for.
