@@ -57,7 +57,9 @@ func (v *NginxView) refuses(x *Exchange, cc cacheControl) Reason {
 // matters: a policy that fails closed loses speed, never a security header.
 var nginxMayLose = map[string]bool{
 	"Accept-Ranges": true, "Age": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true,
-	"Content-Length": true, "Content-Type": true, "Date": true, "Etag": true, "Expires": true, "Keep-Alive": true,
+	"Content-Length": true, "Content-Type": true, "Date": true, "Etag": true, "Expires": true,
+	"Host":          true, // PHP's own server sends it with every answer
+	"Keep-Alive":    true,
 	"Last-Modified": true, "Pragma": true, "Server": true, "Server-Timing": true, "Vary": true, "Via": true,
 	"X-Cache": true, "X-Powered-By": true, "X-Request-Id": true, "X-Runtime": true, "X-Varnish": true,
 }
