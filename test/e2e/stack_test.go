@@ -70,8 +70,16 @@ func startGateway(t *testing.T, backend string, more ...string) (addr string, p 
 	return addr, program(t, "gateway", addr, append([]string{"--listen", addr, "--backend", backend}, more...)...)
 }
 
-// startNginx starts nginx with the shipped configuration, but for the ports.
+// startNginx starts nginx with the shipped configuration for one cache server, but for the ports.
 func startNginx(t *testing.T, cache string, fillers ...string) (addr string) {
+	t.Helper()
+	return startNginxWith(t,
+		"server 127.0.0.1:11211", "server "+cache,
+		"server 127.0.0.1:8082", "server "+strings.Join(fillers, "; server "))
+}
+
+// startNginxWith starts nginx with the shipped configuration on a free port, after texts in it have been replaced.
+func startNginxWith(t *testing.T, replacements ...string) (addr string) {
 	t.Helper()
 	dir := t.TempDir()
 	shipped, err := filepath.Glob("../../nginx/*.conf")
@@ -79,11 +87,7 @@ func startNginx(t *testing.T, cache string, fillers ...string) (addr string) {
 		t.Fatal("no shipped files", err)
 	}
 	addr = realproc.FreeAddr(t)
-	replace := strings.NewReplacer(
-		"127.0.0.1:8081", addr,
-		"server 127.0.0.1:11211", "server "+cache,
-		"server 127.0.0.1:8082", "server "+strings.Join(fillers, "; server "),
-	)
+	replace := strings.NewReplacer(append(replacements, "127.0.0.1:8081", addr)...)
 	for _, file := range shipped {
 		text, err := os.ReadFile(file)
 		if err != nil {
