@@ -136,9 +136,9 @@ func TestSizeLimit(t *testing.T) {
 		{Config{ItemSizeMax: 64 << 10}, "k", 0, 64<<10 - 60},
 	} {
 		s := newStore(t, tt.cfg)
-		if status, _, err := put(s, Set, tt.key, pattern(1, tt.largest), tt.flags, 0, 0); err != nil {
+		if _, _, err := put(s, Set, tt.key, pattern(1, tt.largest), tt.flags, 0, 0); err != nil {
 			t.Errorf("%+v: %d bytes: %v", tt.cfg, tt.largest, err)
-		} else if status, _, _ = put(s, Append, tt.key, []byte("x"), 0, 0, 0); status != TooLarge {
+		} else if status, _, _ := put(s, Append, tt.key, []byte("x"), 0, 0, 0); status != TooLarge {
 			t.Errorf("%+v: append to the largest item: status %d", tt.cfg, status)
 		}
 		if _, err := s.Alloc([]byte(tt.key), tt.flags, 0, tt.largest+1); !errors.Is(err, ErrTooLarge) {

@@ -122,11 +122,12 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // Close waits for the pages that are queued to be written, within the cache's own bounds, and ends the fetches that are
-// still under way. No Serve may run or follow.
-func (f *Filler) Close() {
+// still under way. No Serve may run or follow. The error is always nil.
+func (f *Filler) Close() error {
 	f.cancel()
 	f.flights.wait()
 	f.storer.close()
+	return nil
 }
 
 // Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits.

@@ -152,7 +152,7 @@ func newFiller(t testing.TB, b origin.Origin, c pagecache.Cache, change ...func(
 		f(&o)
 	}
 	f := New(o)
-	t.Cleanup(f.Close)
+	t.Cleanup(func() { f.Close() })
 	return f
 }
 

@@ -78,22 +78,31 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return err
 	}
 	defer l.Close()
+	// What requests use is not closed under those that would not end: the process's own end takes it along.
+	cutOff := false
+	closing := func(name string, end func() error) {
+		if !cutOff {
+			if cerr := end(); cerr != nil {
+				err = errors.Join(err, fmt.Errorf("close the %s: %w", name, cerr))
+			}
+		}
+	}
 	cache, err := p.OpenCache(c, pol)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cache.Close()) }()
+	defer func() { closing("cache", cache.Close) }()
 	from, err := openOrigin(c, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
+	defer func() { closing("backend", from.Close) }()
 	key, err := c.Template()
 	if err != nil {
 		return err
 	}
 	filler := fill.New(fillOptions(c, from, cache, pol, key, m, log))
-	defer filler.Close()
+	defer func() { closing("miss path", filler.Close) }()
 
 	if c.Admin != "" {
 		al, err := listen.Listen(c.Admin)
@@ -119,20 +128,21 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return fmt.Errorf("serving ended: %w", err)
 	case <-ctx.Done():
 	}
-	return drain(server, time.Duration(c.Timeouts.Drain), log)
+	cutOff, err = drain(server, time.Duration(c.Timeouts.Drain), log)
+	return err
 }
 
-// drain lets the requests under way end, up to the bound.
-func drain(server *fasthttp.Server, bound time.Duration, log zerolog.Logger) error {
+// drain lets the requests under way end, up to the bound, and tells whether some did not.
+func drain(server *fasthttp.Server, bound time.Duration, log zerolog.Logger) (cutOff bool, err error) {
 	log.Info().Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	err := server.ShutdownWithContext(ctx)
+	err = server.ShutdownWithContext(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		log.Warn().Dur("after_ms", bound).Msg("some requests were still under way and have been cut off")
-		return nil
+		return true, nil
 	}
-	return err
+	return false, err
 }
 
 func newLog(c *config.Config, w io.Writer) zerolog.Logger {

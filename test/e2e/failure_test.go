@@ -228,3 +228,59 @@ func TestBadClientsOfTheCacheServer(t *testing.T) {
 		t.Errorf("beside a deaf client: %.80q", got)
 	}
 }
+
+// What does not end in time is cut off, and nothing breaks over it.
+func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, []byte("timeouts:\n  drain: 200ms\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	gateway, p := startGateway(t, b.URL, "--config", config)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = tryFetch(gateway, "/stuck") })
+	<-arrived
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.Wait(t, 20*time.Second); code != 0 || !strings.Contains(p.Output(), "cut off") {
+		t.Errorf("exit code %d: %s", code, p.Output())
+	}
+	wg.Wait()
+}
+
+// A client that sends its request byte by byte, or never ends it, holds up nobody.
+func TestSlowClients(t *testing.T) {
+	b := newBackend(t, htmlPage)
+	gateway, _ := startGateway(t, b.URL)
+	for range 50 {
+		c, err := net.Dial("tcp", gateway)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET /a HTTP/1.1\r\nHos")
+	}
+	if a := fetch(t, gateway, "/a"); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	slow, err := net.Dial("tcp", gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	_ = slow.SetDeadline(time.Now().Add(20 * time.Second))
+	for _, c := range []byte("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") {
+		if _, err := slow.Write([]byte{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := io.ReadAll(slow); !strings.HasSuffix(string(got), "<p>page /a") {
+		t.Errorf("%q", got)
+	}
+}
