@@ -104,9 +104,7 @@ func TestDoorsSharePages(t *testing.T) {
 		return a.header.Get("Age") != ""
 	})
 	fetch(t, gateway, "/%62/d")
-	if a := fetchHit(t, nginx, "/b/d"); a.header.Get("Cache-Status") != "nginx; hit" {
-		t.Errorf("%+v", a)
-	}
+	fetchNginxHit(t, nginx, "/b/d")
 	// A field that nginx would lose keeps the page from its sight, and is never lost.
 	for _, door := range []string{nginx, gateway} {
 		a := fetchHit(t, door, "/guarded")
@@ -245,9 +243,7 @@ func TestLongKeyCostsNoUpstream(t *testing.T) {
 	}
 	// And the others never noticed.
 	fetch(t, nginx, "/short")
-	if a := fetchHit(t, nginx, "/short"); a.header.Get("Cache-Status") != "nginx; hit" {
-		t.Errorf("%+v", a)
-	}
+	fetchNginxHit(t, nginx, "/short")
 	// A client that can write such keys stores pages under them.
 	long := "/" + strings.Repeat("k", 5000) + "?"
 	reply := raw(t, cache, fmt.Sprintf("set %s 0 0 4\r\nlong\r\nquit\r\n", long), 5*time.Second)

@@ -160,6 +160,17 @@ func fetchHit(t testing.TB, addr, target string, fields ...string) (a answer) {
 	return a
 }
 
+// fetchNginxHit asks until nginx answers from the cache by itself: before, the filler may have found the page that it was
+// about to store.
+func fetchNginxHit(t testing.TB, nginx, target string) (a answer) {
+	t.Helper()
+	realproc.WaitFor(t, 10*time.Second, "nginx's own hit on "+target, func() bool {
+		a = fetch(t, nginx, target)
+		return a.header.Get("Cache-Status") == "nginx; hit"
+	})
+	return a
+}
+
 // raw sends bytes on a connection and returns all that comes back until the other end closes, or the bound.
 func raw(t testing.TB, addr, text string, bound time.Duration) string {
 	t.Helper()
