@@ -121,6 +121,8 @@ func TestCommands(t *testing.T) {
 		{"set q 0 0 1\r\nxy\r\n", "CLIENT_ERROR bad data chunk\r\nCLIENT_ERROR bad command line format\r\n"},
 		{"version\r\n", "VERSION " + Version + "\r\n"},
 		{"flush_all\r\nget n q\r\n", "OK\r\nEND\r\n"},
+		{"set a 0 0 1\r\nx\r\nflush_all 100\r\nget a\r\n", "STORED\r\nOK\r\nVALUE a 0 1\r\nx\r\nEND\r\n"},
+		{"flush_all -1\r\nget a\r\n", "OK\r\nEND\r\n"},
 		{"verbosity 1\r\nmn\r\n", "OK\r\nMN\r\n"},
 		{"quit\r\n", ""},
 	} {

@@ -338,8 +338,8 @@ func (s *session) flushAll() {
 		return
 	}
 	s.stats.cmdFlush.Add(1)
-	at := int64(0)
-	if s.cmd.Exptime != 0 {
+	at := int64(0) // at once
+	if s.cmd.Exptime > 0 {
 		at = s.srv.expires(s.cmd.Exptime)
 	}
 	s.srv.store.FlushAll(at)
