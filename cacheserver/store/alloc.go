@@ -43,9 +43,29 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		}
 		s.drain(page, now)
 	}
+	if !s.cfg.NoEvict {
+		if r := s.takeLarger(k.id + 1); r != 0 {
+			return r
+		}
+	}
 	k.mu.Lock()
 	k.evicting.outOfMemory++
 	k.mu.Unlock()
+	return 0
+}
+
+// takeLarger takes a free chunk of any class from one on. It is the way out when the pages of a small memory are all held by
+// readers and writers, perhaps by the very item that needs one more piece.
+func (s *Store) takeLarger(from int) ref {
+	for id := from; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		k.mu.Lock()
+		r := s.takeFree(k, k.spec.size)
+		k.mu.Unlock()
+		if r != 0 {
+			return r
+		}
+	}
 	return 0
 }
 

@@ -59,6 +59,7 @@ func TestClassTableEqualsMemcacheds(t *testing.T) {
 			socket := realproc.SocketPath(t, "mc.sock")
 			args := append([]string{"-u", "nobody", "-p", "0", "-s", socket, "-vv"}, strings.Fields(tt.flags)...)
 			p := realproc.StartCmd(t, exec.Command(realproc.Find(t, "memcached"), args...))
+			t.Cleanup(p.Kill) // it would take a second to stop by itself
 			p.WaitListen(t, socket)
 			var ours strings.Builder
 			for _, c := range newStore(t, tt.cfg).SlabClasses() {

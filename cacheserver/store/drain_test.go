@@ -50,7 +50,7 @@ func TestNoPageMovesWithoutNeed(t *testing.T) {
 // TestDeadMemoryIsNotCalcified fills all memory with small items, lets them die, and stores large ones: as many must stay as
 // in a fresh store, or nearly.
 func TestDeadMemoryIsNotCalcified(t *testing.T) {
-	const pages = 16
+	const pages = 8
 	ends := map[string]func(s *Store, clock *clock){
 		"flushed": func(s *Store, _ *clock) { s.FlushAll(0) },
 		"expired": func(_ *Store, clock *clock) { clock.add(1000) },

@@ -158,7 +158,7 @@ func TestAllHeld(t *testing.T) {
 // TestItemsPerMegabyte holds the promise of more items in the same memory than memcached, which has 5,461 items of 100
 // bytes and 60 of 16,000 in each page.
 func TestItemsPerMegabyte(t *testing.T) {
-	const pages = 16
+	const pages = 12
 	for _, tt := range []struct {
 		size, keyLen, flags int
 		memcached           float64 // items per page

@@ -9,7 +9,7 @@ import (
 
 // TestIndexGrows stores many more items than the index starts with, and takes most of them away again.
 func TestIndexGrows(t *testing.T) {
-	const items = 120_000
+	const items = 100_000
 	s := newStore(t, Config{MemoryLimit: 24 << 20})
 	before := s.Stats()
 	if before.HashPowerLevel != 16 || before.HashBytes != 4<<16 || before.HashIsExpanding {
@@ -62,7 +62,7 @@ func TestWalkWhileTheIndexGrows(t *testing.T) {
 				seen[string(keys[start:it.keyEnd])]++
 				start = it.keyEnd
 			}
-			storeInStripe0(rapid.IntRange(0, 100).Draw(rt, "between"))
+			storeInStripe0(rapid.IntRange(0, 30).Draw(rt, "between"))
 		}
 		for i := range next {
 			key := fmt.Sprint("k", i)

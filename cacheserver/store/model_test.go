@@ -136,8 +136,14 @@ func (m *model) put(mode Mode, key string, value []byte, flags uint32, exptime i
 		}
 	}
 	status, id := p.Commit(mode, cas)
-	if status == NoMemory && want == Stored && (mode == Append || mode == Prepend) {
-		return
+	if want == Stored && (mode == Append || mode == Prepend) {
+		switch status {
+		case NoMemory:
+			return
+		case NotStored: // the memory for the joined item came from the present one
+			m.lose(key)
+			return
+		}
 	}
 	if status != want {
 		failf("put mode %d %q: status %d, want %d", mode, key, status, want)
@@ -262,7 +268,11 @@ func (m *model) delta(key string, delta uint64, decr bool) {
 		}
 		return
 	}
-	if status == NoMemory {
+	switch status {
+	case NoMemory:
+		return
+	case NotFound: // as in put
+		m.lose(key)
 		return
 	}
 	d := new(big.Int).SetUint64(delta)
