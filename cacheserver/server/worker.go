@@ -186,7 +186,11 @@ func (w *worker) readValue(c *conn) bool {
 	c.pending.Advance(got)
 	w.stats.bytesRead.Add(uint64(got))
 	c.lastRead = w.now
-	return true
+	if c.pending.Remaining() > 0 {
+		return true
+	}
+	c.budget = w.srv.cfg.MaxRequests
+	return w.work(c, nil) // nothing may come behind a value
 }
 
 // work lets the session use what was read, and writes what it answers, in turns.
