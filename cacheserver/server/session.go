@@ -22,7 +22,9 @@ type session struct {
 	segments [][]byte
 	id       int // the socket's number, for the log
 
+	language language
 	textState
+	binaryState
 }
 
 // feed takes bytes and returns how many of them it used. It stops before the end when a request is not complete, or when
@@ -50,16 +52,31 @@ func (s *session) step(b []byte) (used int, more bool) {
 		if s.swallow -= n; s.swallow > 0 {
 			return int(n), false
 		}
-		s.reply(s.after) // even to noreply: the client has to know
+		if s.after != "" {
+			s.reply(s.after) // even to noreply: the client has to know
+			s.after = ""
+		}
 		return int(n), true
 	case s.reading:
 		n := s.pending.Write(b)
-		if s.pending.Remaining() == 0 {
+		switch {
+		case s.language == inBinary:
+			s.endBinaryValue()
+		case s.pending.Remaining() == 0:
 			n += s.endOfBlock(b[n:])
 		}
 		return n, !s.reading
+	case s.language == inBinary:
+		return s.stepBinary(b)
+	case s.language == inText && s.srv.cfg.AuthFile != nil && !s.admitted:
+		return s.stepAuth(b)
+	case s.language == inText:
+		return s.stepText(b)
+	case len(b) == 0:
+		return 0, false
 	}
-	return s.stepText(b)
+	s.language = s.srv.cfg.Protocol.language(b[0])
+	return 0, true
 }
 
 // beginValue takes memory for a value that is to be stored as mode says; its bytes come next. On an error, one of
@@ -81,6 +98,16 @@ func (s *session) beginValue(key []byte, flags uint32, exptime int64, length int
 		s.srv.store.Drop(key) // nobody shall read the outdated value
 	}
 	return err
+}
+
+// flush makes all items invisible, at once or at a time as it is sent.
+func (s *session) flush(exptime int64) {
+	s.stats.cmdFlush.Add(1)
+	at := int64(0) // at once
+	if exptime > 0 {
+		at = s.srv.expires(exptime)
+	}
+	s.srv.store.FlushAll(at)
 }
 
 // end gives back what an ended conversation holds.

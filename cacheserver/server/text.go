@@ -24,6 +24,8 @@ type textState struct {
 	after   string // the reply to a refused data block
 	partial []byte // the keys of a get line that is answered in parts
 	inGet   bool
+	// admitted: who is talking has authenticated himself, where that is asked for
+	admitted bool
 }
 
 // stepText does one line, or goes on with a get line; see step.
@@ -152,12 +154,10 @@ func (s *session) get(key []byte, withCAS bool) {
 	} else {
 		it, ok = s.srv.store.Get(key)
 	}
-	s.stats.cmdGet.Add(1)
+	s.stats.got(ok)
 	if !ok {
-		s.stats.getMisses.Add(1)
 		return
 	}
-	s.stats.getHits.Add(1)
 	if s.srv.logs(2) {
 		s.srv.logf(2, ">%d sending key %s", s.id, key)
 	}
@@ -288,11 +288,6 @@ func (s *session) flushAll() {
 		s.say("CLIENT_ERROR flush_all not allowed")
 		return
 	}
-	s.stats.cmdFlush.Add(1)
-	at := int64(0) // at once
-	if s.cmd.Exptime > 0 {
-		at = s.srv.expires(s.cmd.Exptime)
-	}
-	s.srv.store.FlushAll(at)
+	s.flush(s.cmd.Exptime)
 	s.say("OK")
 }
