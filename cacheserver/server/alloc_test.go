@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
 
@@ -22,19 +23,34 @@ func TestCommandsAllocateNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.closeWorkers()
-	c := &session{srv: s, stats: &s.workers[0].stats}
-	set := []byte("set some_key 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n")
-	big := []byte("set big_key 0 0 16000\r\n" + strings.Repeat("x", 16000) + "\r\n")
-	get := []byte("get some_key big_key nothing\r\n")
-	if n := testing.AllocsPerRun(200, func() {
-		for _, b := range [][]byte{set, big, get} {
-			c.budget = 20
-			if c.feed(b) != len(b) {
-				t.Fatal("not all was taken")
-			}
-			c.out.wrote(c.out.owed)
+	for name, all := range map[string][]string{
+		"text": {
+			"set some_key 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n",
+			"set big_key 0 0 16000\r\n" + strings.Repeat("x", 16000) + "\r\n",
+			"get some_key big_key nothing\r\n",
+		},
+		"binary": {
+			packet{op: protocol.OpSet, extras: noExtras, key: "some_key", value: strings.Repeat("x", 100)}.String(),
+			packet{op: protocol.OpSet, extras: noExtras, key: "big_key", value: strings.Repeat("x", 16000)}.String(),
+			packet{op: protocol.OpGet, key: "some_key"}.String() + packet{op: protocol.OpGetK, key: "big_key"}.String() +
+				packet{op: protocol.OpGet, key: "nothing"}.String() + packet{op: protocol.OpIncrement, extras: fromTen, key: "n"}.String(),
+		},
+	} {
+		c := &session{srv: s, stats: &s.workers[0].stats}
+		var pieces [][]byte
+		for _, text := range all {
+			pieces = append(pieces, []byte(text))
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		if n := testing.AllocsPerRun(200, func() {
+			for _, b := range pieces {
+				c.budget = 20
+				if c.feed(b) != len(b) {
+					t.Fatal("not all was taken")
+				}
+				c.out.wrote(c.out.owed)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }

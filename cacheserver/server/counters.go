@@ -16,7 +16,17 @@ type counters struct {
 	touchHits, touchMisses                     atomic.Uint64
 	bytesRead, bytesWritten                    atomic.Uint64
 	tooLarge, noMemory, connYields, idleKicks  atomic.Uint64
+	authCmds, authErrors                       atomic.Uint64
 	_                                          [64]byte // no two workers' counters share a cache line
+}
+
+func (c *counters) got(ok bool) {
+	c.cmdGet.Add(1)
+	if ok {
+		c.getHits.Add(1)
+	} else {
+		c.getMisses.Add(1)
+	}
 }
 
 func (c *counters) touched(ok bool) {
@@ -58,6 +68,7 @@ func (c *counters) reset() {
 		&c.cmdGet, &c.cmdSet, &c.cmdFlush, &c.cmdTouch, &c.getHits, &c.getMisses, &c.deleteHits, &c.deleteMisses,
 		&c.incrHits, &c.incrMisses, &c.decrHits, &c.decrMisses, &c.casHits, &c.casMisses, &c.casBadval, &c.touchHits,
 		&c.touchMisses, &c.bytesRead, &c.bytesWritten, &c.tooLarge, &c.noMemory, &c.connYields, &c.idleKicks,
+		&c.authCmds, &c.authErrors,
 	} {
 		n.Store(0)
 	}

@@ -26,17 +26,22 @@ const Version = "1.6.45"
 
 // Config says how a Server behaves. The zero value of a field means the default that its comment gives.
 type Config struct {
-	Workers     int         // threads that serve connections, memcached's -t; default 4
-	MaxConns    int         // connections at once, memcached's -c; default 1024
-	KeyMax      int         // bytes of the longest key; default 250
-	PageKeys    bool        // a get of a longer key is a miss, not an error
-	NoFlush     bool        // refuse flush_all, memcached's -F
-	RefuseFast  bool        // tell a connection over MaxConns so instead of letting it wait, maxconns_fast
-	IdleTimeout int64       // seconds after which a silent connection is closed; 0 for never
-	MaxRequests int         // requests of one connection before others have their turn, memcached's -R; default 20
-	Settings    [][2]string // lines of `stats settings`: name, value
-	Verbose     int         // memcached's -v: 2 logs commands and replies
-	Log         io.Writer   // where to; needed with Verbose; written to by several goroutines at once
+	Workers     int      // threads that serve connections, memcached's -t; default 4
+	MaxConns    int      // connections at once, memcached's -c; default 1024
+	KeyMax      int      // bytes of the longest key; default 250
+	PageKeys    bool     // a get of a longer key is a miss, not an error
+	NoFlush     bool     // refuse flush_all, memcached's -F
+	RefuseFast  bool     // tell a connection over MaxConns so instead of letting it wait, maxconns_fast
+	IdleTimeout int64    // seconds after which a silent connection is closed; 0 for never
+	MaxRequests int      // requests of one connection before others have their turn, memcached's -R; default 20
+	Protocol    Protocol // that clients may speak, memcached's -B; default Auto
+	// SASL checks who may speak to the server, memcached's -S; nil is everybody. With it Protocol is Binary. It is called by
+	// several goroutines at once.
+	SASL     func(user, password []byte) bool
+	AuthFile *AuthFile   // who may speak to the server, memcached's -Y; nil is everybody. With it Protocol is ASCII
+	Settings [][2]string // lines of `stats settings`: name, value
+	Verbose  int         // memcached's -v: 2 logs commands and replies
+	Log      io.Writer   // where to; needed with Verbose; written to by several goroutines at once
 }
 
 // Server serves one store. Its methods may be called by any goroutine.
@@ -56,13 +61,21 @@ type Server struct {
 	stopped        chan struct{}
 }
 
-// New makes a Server over listeners that are open. It fails when the system has no epoll for a worker; the listeners and
-// the store stay the caller's then, as before Serve.
+// New makes a Server over listeners that are open. It fails when the system has no epoll for a worker, or for a
+// Config that contradicts itself; the listeners and the store stay the caller's then, as before Serve.
 func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Listener) (*Server, error) {
 	setDefault(&cfg.Workers, 4)
 	setDefault(&cfg.MaxConns, 1024)
 	setDefault(&cfg.KeyMax, 250)
 	setDefault(&cfg.MaxRequests, 20)
+	switch {
+	case cfg.SASL != nil && cfg.AuthFile != nil:
+		return nil, errors.New("cacheserver: SASL speaks the binary protocol only, a file of users the text protocol: choose one")
+	case cfg.SASL != nil:
+		cfg.Protocol = Binary
+	case cfg.AuthFile != nil:
+		cfg.Protocol = ASCII
+	}
 	s := &Server{
 		cfg:       cfg,
 		store:     st,

@@ -1,77 +1,42 @@
 package server
 
 import (
-	"bytes"
 	"errors"
-	"strconv"
 
-	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
 
-// Limits of a request line in bytes: one that has no end by then is an error, but for the get family, whose lines may
-// hold thousands of keys.
-const (
-	maxLine    = 2048
-	maxGetLine = 1 << 20
-)
-
 // session is one client's conversation, apart from how its bytes arrive: feed takes them, out collects the replies. It
-// belongs to one worker.
+// belongs to one worker. What is here is common to all protocols; the rest is in a file for each.
 type session struct {
 	srv   *Server
 	stats *counters
 	out   output
 
-	cmd      protocol.Command
 	pending  store.Pending // the value that is being read
 	reading  bool          // pending is open
-	tail     int           // bytes of the data block's CR LF that have been seen
-	badTail  bool
 	mode     store.Mode
-	swallow  int64  // bytes of a refused data block that are still to come
-	after    string // the reply to a refused data block
-	partial  []byte // the keys of a get line that is answered in parts
-	inGet    bool
-	closing  bool // no more is read; the connection ends when all is written
-	budget   int  // requests that may still be done before others have their turn
+	swallow  int64 // bytes of a refused value that are still to come
+	closing  bool  // no more is read; the connection ends when all is written
+	budget   int   // requests that may still be done before others have their turn
 	segments [][]byte
 	id       int // the socket's number, for the log
+
+	language language
+	textState
+	binaryState
 }
 
-// feed takes bytes and returns how many of them it used. It stops before the end when a line is not complete, or when it
-// has stopped for another reason than want of bytes: see stopped.
+// feed takes bytes and returns how many of them it used. It stops before the end when a request is not complete, or when
+// it has stopped for another reason than want of bytes: see stopped.
 func (s *session) feed(b []byte) int {
 	used := 0
 	for !s.stopped() {
-		switch {
-		case s.inGet:
-			s.getKeys()
-			continue
-		case s.swallow > 0:
-			n := min(s.swallow, int64(len(b)-used))
-			used += int(n)
-			if s.swallow -= n; s.swallow > 0 {
-				return used
-			}
-			s.reply(s.after) // even to noreply: the client has to know
-			continue
-		case s.reading:
-			n := s.data(b[used:])
-			used += n
-			if s.reading {
-				return used
-			}
-			continue
+		n, more := s.step(b[used:])
+		used += n
+		if !more {
+			break
 		}
-		end := bytes.IndexByte(b[used:], '\n')
-		if end < 0 {
-			s.checkLong(b[used:])
-			return used
-		}
-		line := b[used : used+end]
-		used += end + 1
-		s.run(bytes.TrimSuffix(line, []byte{'\r'}))
 	}
 	return used
 }
@@ -79,271 +44,70 @@ func (s *session) feed(b []byte) int {
 // stopped tells whether feed takes no more for now: the client has to read first, has had its turn, or has quit.
 func (s *session) stopped() bool { return s.closing || s.budget <= 0 || s.out.full() }
 
-// checkLong ends a conversation whose line has no end.
-func (s *session) checkLong(line []byte) {
-	limit := maxLine + s.srv.cfg.KeyMax
-	if bytes.HasPrefix(line, []byte("get ")) || bytes.HasPrefix(line, []byte("gets ")) {
-		limit = maxGetLine
-	}
-	if len(line) >= limit {
-		s.reply(protocol.ErrUnknown)
-		s.closing = true
-	}
-}
-
-// reply appends a reply line.
-func (s *session) reply(line string) {
-	if s.srv.logs(2) { // asked first: what logf gets costs an allocation
-		s.srv.logf(2, ">%d %s", s.id, line)
-	}
-	s.out.line(line)
-}
-
-// say appends a reply line unless the command asked for none.
-func (s *session) say(line string) {
-	if !s.cmd.NoReply {
-		s.reply(line)
-	}
-}
-
-// run does one line.
-func (s *session) run(line []byte) {
-	s.budget--
-	if s.srv.logs(2) {
-		s.srv.logf(2, "<%d %s", s.id, line)
-	}
-	if looksLikeHTTP(line) {
-		s.closing = true
-		return
-	}
-	if errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd); errLine != "" {
-		s.say(errLine)
-		return
-	}
-	c := &s.cmd
-	switch c.Verb {
-	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
-		s.inGet = true
-		s.partial = append(s.partial[:0], c.Keys...) // the line's memory is the worker's
-		c.Keys = s.partial
-		s.getKeys()
-	case protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend, protocol.CAS:
-		s.beginStore()
-	case protocol.Delete:
-		s.delete()
-	case protocol.Incr, protocol.Decr:
-		s.delta()
-	case protocol.Touch:
-		s.touch()
-	case protocol.FlushAll:
-		s.flushAll()
-	case protocol.Stats:
-		s.srv.writeStats(&s.out, string(c.Arg))
-	case protocol.Version:
-		s.reply("VERSION " + Version)
-	case protocol.Verbosity:
-		s.say("OK")
-	case protocol.Noop:
-		s.reply("MN")
-	case protocol.Quit:
-		s.closing = true
-	}
-}
-
-// looksLikeHTTP tells a web client, whose requests may hold lines that somebody else chose, from one of memcached's.
-func looksLikeHTTP(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) ||
-		bytes.HasPrefix(line, []byte("PUT /"))
-}
-
-// getKeys answers as many keys as the client may be owed.
-func (s *session) getKeys() {
-	c := &s.cmd
-	withCAS := c.Verb == protocol.Gets || c.Verb == protocol.Gats
-	for !s.out.full() {
-		key := c.NextKey()
-		if len(key) == 0 {
-			s.inGet = false
-			s.reply("END")
-			return
-		}
-		if len(key) > s.srv.cfg.KeyMax {
-			if s.srv.cfg.PageKeys {
-				s.stats.getMisses.Add(1)
-				s.stats.cmdGet.Add(1)
-				continue // nothing that nginx can ask for is an error
-			}
-			s.inGet = false
-			s.reply(protocol.ErrFormat)
-			return
-		}
-		s.get(key, withCAS)
-	}
-}
-
-func (s *session) get(key []byte, withCAS bool) {
-	var it store.Item
-	var ok bool
-	if s.cmd.Verb == protocol.Gat || s.cmd.Verb == protocol.Gats {
-		it, ok = s.srv.store.GetAndTouch(key, s.srv.expires(s.cmd.Exptime))
-		s.stats.touched(ok)
-	} else {
-		it, ok = s.srv.store.Get(key)
-	}
-	s.stats.cmdGet.Add(1)
-	if !ok {
-		s.stats.getMisses.Add(1)
-		return
-	}
-	s.stats.getHits.Add(1)
-	if s.srv.logs(2) {
-		s.srv.logf(2, ">%d sending key %s", s.id, key)
-	}
-	o := &s.out
-	from := len(o.text)
-	o.text = append(append(append(o.text, "VALUE "...), key...), ' ')
-	o.text = append(strconv.AppendUint(o.text, uint64(it.Flags()), 10), ' ')
-	o.text = strconv.AppendInt(o.text, int64(it.Len()), 10)
-	if withCAS {
-		o.text = strconv.AppendUint(append(o.text, ' '), it.CAS(), 10)
-	}
-	o.text = append(o.text, '\r', '\n')
-	o.appended(from)
-	s.segments = o.value(it, s.segments)
-	from = len(o.text)
-	o.text = append(o.text, '\r', '\n')
-	o.appended(from)
-}
-
-var modes = [...]store.Mode{
-	protocol.Set: store.Set, protocol.Add: store.Add, protocol.Replace: store.Replace, protocol.Append: store.Append,
-	protocol.Prepend: store.Prepend, protocol.CAS: store.CAS,
-}
-
-// beginStore takes memory for the data block, or lets it pass by.
-func (s *session) beginStore() {
-	c := &s.cmd
-	s.mode = modes[c.Verb]
-	s.stats.cmdSet.Add(1)
-	pending, err := s.srv.store.Alloc(c.Key, c.Flags, s.srv.expires(c.Exptime), int(c.Length))
+// step takes one thing off the front of b: a request, or bytes of a value. more is false when there is not enough of it.
+func (s *session) step(b []byte) (used int, more bool) {
 	switch {
-	case err == nil:
-		s.pending, s.reading, s.tail, s.badTail = pending, true, 0, false
-		return
+	case s.swallow > 0:
+		n := min(s.swallow, int64(len(b)))
+		if s.swallow -= n; s.swallow > 0 {
+			return int(n), false
+		}
+		if s.after != "" {
+			s.reply(s.after) // even to noreply: the client has to know
+			s.after = ""
+		}
+		return int(n), true
+	case s.reading:
+		n := s.pending.Write(b)
+		switch {
+		case s.language == inBinary:
+			s.endBinaryValue()
+		case s.pending.Remaining() == 0:
+			n += s.endOfBlock(b[n:])
+		}
+		return n, !s.reading
+	case s.language == inBinary:
+		return s.stepBinary(b)
+	case s.language == inText && s.srv.cfg.AuthFile != nil && !s.admitted:
+		return s.stepAuth(b)
+	case s.language == inText:
+		return s.stepText(b)
+	case len(b) == 0:
+		return 0, false
+	}
+	s.language = s.srv.cfg.Protocol.language(b[0])
+	return 0, true
+}
+
+// beginValue takes memory for a value that is to be stored as mode says; its bytes come next. On an error, one of
+// store.Alloc's, they have to pass by. exptime is as sent.
+func (s *session) beginValue(key []byte, flags uint32, exptime int64, length int, mode store.Mode) error {
+	s.stats.cmdSet.Add(1)
+	pending, err := s.srv.store.Alloc(key, flags, s.srv.expires(exptime), length)
+	if err == nil {
+		s.pending, s.reading, s.mode = pending, true, mode
+		return nil
+	}
+	switch {
 	case errors.Is(err, store.ErrTooLarge):
-		s.after = protocol.ErrTooLarge
 		s.stats.tooLarge.Add(1)
-	case errors.Is(err, store.ErrKey):
-		s.after = protocol.ErrFormat
-	default:
-		s.after = protocol.ErrNoMemory
+	case !errors.Is(err, store.ErrKey):
 		s.stats.noMemory.Add(1)
 	}
-	if c.Verb == protocol.Set {
-		s.srv.store.Drop(c.Key) // nobody shall read the outdated value
+	if mode == store.Set {
+		s.srv.store.Drop(key) // nobody shall read the outdated value
 	}
-	s.swallow = c.Length + 2
+	return err
 }
 
-// data takes bytes of a data block and what ends it.
-func (s *session) data(b []byte) (used int) {
-	used = s.pending.Write(b)
-	if s.pending.Remaining() > 0 {
-		return used
-	}
-	for _, want := range []byte{'\r', '\n'}[s.tail:] {
-		if used == len(b) {
-			return used
-		}
-		s.badTail = s.badTail || b[used] != want
-		s.tail++
-		used++
-	}
-	s.reading = false
-	if s.badTail {
-		s.pending.Abort()
-		s.say(protocol.ErrDataChunk)
-		return used
-	}
-	s.commit()
-	return used
-}
-
-func (s *session) commit() {
-	status, _ := s.pending.Commit(s.mode, s.cmd.CAS)
-	if s.cmd.Verb == protocol.CAS {
-		s.stats.cas(status)
-	}
-	switch status {
-	case store.Stored:
-		s.say("STORED")
-	case store.NotStored:
-		s.say("NOT_STORED")
-	case store.Exists:
-		s.say("EXISTS")
-	case store.NotFound:
-		s.say("NOT_FOUND")
-	case store.TooLarge:
-		s.say(protocol.ErrTooLarge)
-	default:
-		s.stats.noMemory.Add(1)
-		s.say(protocol.ErrNoMemory)
-	}
-}
-
-func (s *session) delete() {
-	if s.srv.store.Delete(s.cmd.Key) == store.Stored {
-		s.stats.deleteHits.Add(1)
-		s.say("DELETED")
-		return
-	}
-	s.stats.deleteMisses.Add(1)
-	s.say("NOT_FOUND")
-}
-
-func (s *session) touch() {
-	ok := s.srv.store.Touch(s.cmd.Key, s.srv.expires(s.cmd.Exptime)) == store.Stored
-	s.stats.touched(ok)
-	if ok {
-		s.say("TOUCHED")
-	} else {
-		s.say("NOT_FOUND")
-	}
-}
-
-func (s *session) delta() {
-	decr := s.cmd.Verb == protocol.Decr
-	value, _, status := s.srv.store.Delta(s.cmd.Key, s.cmd.Delta, decr, 0)
-	s.stats.delta(decr, status != store.NotFound)
-	switch status {
-	case store.Stored:
-		if s.cmd.NoReply {
-			return
-		}
-		from := len(s.out.text)
-		s.out.text = append(strconv.AppendUint(s.out.text, value, 10), '\r', '\n')
-		s.out.appended(from)
-	case store.NotFound:
-		s.say("NOT_FOUND")
-	case store.NonNumeric:
-		s.say(protocol.ErrNonNumber)
-	default:
-		s.say("SERVER_ERROR out of memory in incr")
-	}
-}
-
-func (s *session) flushAll() {
-	if s.srv.cfg.NoFlush {
-		s.say("CLIENT_ERROR flush_all not allowed")
-		return
-	}
+// flush makes all items invisible, at once or at a time as it is sent.
+func (s *session) flush(exptime int64) {
 	s.stats.cmdFlush.Add(1)
 	at := int64(0) // at once
-	if s.cmd.Exptime > 0 {
-		at = s.srv.expires(s.cmd.Exptime)
+	if exptime > 0 {
+		at = s.srv.expires(exptime)
 	}
 	s.srv.store.FlushAll(at)
-	s.say("OK")
 }
 
 // end gives back what an ended conversation holds.

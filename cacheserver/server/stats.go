@@ -144,8 +144,8 @@ func (s *Server) commandStats(o *output, expired, flushed uint64) {
 		{"touch_misses", func(c *counters) *atomic.Uint64 { return &c.touchMisses }},
 		{"store_too_large", func(c *counters) *atomic.Uint64 { return &c.tooLarge }},
 		{"store_no_memory", func(c *counters) *atomic.Uint64 { return &c.noMemory }},
-		{"auth_cmds", nil},
-		{"auth_errors", nil},
+		{"auth_cmds", func(c *counters) *atomic.Uint64 { return &c.authCmds }},
+		{"auth_errors", func(c *counters) *atomic.Uint64 { return &c.authErrors }},
 		{"bytes_read", func(c *counters) *atomic.Uint64 { return &c.bytesRead }},
 		{"bytes_written", func(c *counters) *atomic.Uint64 { return &c.bytesWritten }},
 	} {

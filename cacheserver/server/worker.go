@@ -208,6 +208,12 @@ func (w *worker) readValue(c *conn) bool {
 		return more
 	}
 	c.pending.Advance(got)
+	if c.pending.Remaining() == 0 {
+		c.budget = w.srv.cfg.MaxRequests
+		if !w.work(c, nil) { // nothing may come behind a value
+			return false
+		}
+	}
 	w.readLater(c)
 	return true
 }

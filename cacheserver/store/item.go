@@ -111,19 +111,7 @@ func (s *Store) touch(r ref, c chunk, exptime int64, now uint32) {
 }
 
 // Delete removes an item. It returns Stored or NotFound.
-func (s *Store) Delete(key []byte) Status {
-	now, hash := s.now(), s.hash(key)
-	st := s.index.stripe(hash)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	r, c := s.find(st, hash, key, now)
-	if r == 0 {
-		return NotFound
-	}
-	s.classOf(r).hits.deletes.Add(1)
-	s.unlink(st, hash, r, c)
-	return Stored
-}
+func (s *Store) Delete(key []byte) Status { return s.DeleteIf(key, 0) }
 
 // Drop removes an item without counting it as a deletion: memcached does so when a new value is too large, so that
 // nobody reads the outdated one.
