@@ -39,9 +39,9 @@ func (s *Store) find(st *stripe, hash uint64, key []byte, now uint32) (ref, chun
 }
 
 // link makes an item visible; the reference of its Pending becomes that of being linked. The caller holds the stripe
-// and has removed the present item of the key.
-func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32) (cas uint64) {
-	cas = s.nextCAS()
+// and has removed the present item of the key. cas is the item's new CAS id, 0 for the next one.
+func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32, cas uint64) uint64 {
+	cas = s.casOr(cas)
 	epoch := s.epoch.Load()
 	c.setCAS(cas)
 	c.setEpoch(uint16(epoch))

@@ -185,6 +185,14 @@ func clampExptime(t int64) uint32 {
 // hash mixes the seed of this store into the hash, so that nobody can make up keys that fall into one bucket.
 func (s *Store) hash(key []byte) uint64 { return maphash.Bytes(s.seed, key) }
 
+// casOr returns an id that a client has chosen, or, for 0, the next one; 0 if the store keeps none.
+func (s *Store) casOr(id uint64) uint64 {
+	if id == 0 || s.cfg.NoCAS {
+		return s.nextCAS()
+	}
+	return id
+}
+
 // nextCAS returns an id that no item has had yet, larger than all before; 0 if the store keeps none.
 func (s *Store) nextCAS() uint64 {
 	if s.cfg.NoCAS {
