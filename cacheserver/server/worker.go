@@ -40,6 +40,7 @@ type conn struct {
 	fd       int
 	left     []byte // what was read and not used yet
 	writing  bool   // waits to be writable, not readable
+	yielded  bool   // waits for its turn
 	lastRead int64  // unix seconds
 }
 
@@ -166,7 +167,7 @@ func (w *worker) serve(c *conn, events uint32) bool {
 		return true
 	}
 	if got <= 0 {
-		return false
+		return got == 0 && c.yielded // who says no more is answered first
 	}
 	w.stats.bytesRead.Add(uint64(got))
 	c.lastRead = w.now
@@ -223,6 +224,7 @@ func (w *worker) work(c *conn, b []byte) bool {
 // yield lets others have their turn before what a connection has sent is worked off.
 func (w *worker) yield(c *conn, b []byte) {
 	w.stats.connYields.Add(1)
+	c.yielded = true
 	c.left = append(c.left[:0], b...)
 	c.budget = w.srv.cfg.MaxRequests
 	w.ready = append(w.ready, c)
@@ -234,6 +236,7 @@ func (w *worker) turns() {
 	w.ready = w.spare[:0]
 	w.spare = ready
 	for _, c := range ready {
+		c.yielded = false
 		if w.conns[int32(c.fd)] == c && !c.writing && !w.work(c, append(w.buf[:0], c.left...)) {
 			w.end(c)
 		}
