@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -49,8 +50,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
+// spareProcs is how many more threads than workers may run Go code.
+const spareProcs = 4
+
+// giveEachItsProc sees to it that a worker that wakes up finds a processor of the Go scheduler free at once. With fewer of them than
+// workers each wake-up may cost a wait in line, which was 8% of the work. GOMAXPROCS in the environment goes first.
+func giveEachItsProc(workers int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers+spareProcs))
+	}
+}
+
 // serve opens the listeners and the store, and answers until ctx ends.
 func serve(ctx context.Context, o *options, stderr io.Writer) error {
+	giveEachItsProc(o.threads)
 	clock := server.NewClock(time.Now)
 	defer clock.Stop()
 	st, err := store.New(o.store(clock.Unix))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"testing"
+	"unsafe"
 
 	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
@@ -24,7 +25,7 @@ func replies(t *testing.T, s *Server, text []byte, n int) []byte {
 			left = left[used:]
 			full := c.out.full()
 			for _, v := range c.out.vectors(nil) {
-				got = append(got, v...)
+				got = append(got, unsafe.Slice(v.Base, v.Len)...)
 			}
 			c.out.wrote(c.out.owed)
 			if !full {

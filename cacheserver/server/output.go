@@ -1,9 +1,13 @@
 package server
 
-import "pagegate/cacheserver/store"
+import (
+	"golang.org/x/sys/unix"
+
+	"pagegate/cacheserver/store"
+)
 
 // copyBelow is the size in bytes below which a value is copied into the reply's text: cheaper than a piece of its own.
-const copyBelow = 1024
+const copyBelow = 4096
 
 // Bounds of what a connection may owe its client before it is no longer read from.
 const (
@@ -73,8 +77,9 @@ func (o *output) value(it store.Item, segments [][]byte) [][]byte {
 	return segments
 }
 
-// vectors appends what is still to be written to dst, up to the number that one writev takes.
-func (o *output) vectors(dst [][]byte) [][]byte {
+// vectors appends what is still to be written to dst, up to the number that one writev takes. They are valid until the
+// output changes.
+func (o *output) vectors(dst []unix.Iovec) []unix.Iovec {
 	skip := o.done
 	for _, p := range o.pieces {
 		b := p.outside
@@ -85,7 +90,9 @@ func (o *output) vectors(dst [][]byte) [][]byte {
 			skip -= len(b)
 			continue
 		}
-		if dst = append(dst, b[skip:]); len(dst) == maxVectors {
+		v := unix.Iovec{Base: &b[skip]}
+		v.SetLen(len(b) - skip)
+		if dst = append(dst, v); len(dst) == maxVectors {
 			return dst
 		}
 		skip = 0

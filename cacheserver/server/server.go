@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -114,8 +113,6 @@ func (s *Server) Serve() {
 	var running, accepting sync.WaitGroup
 	for _, w := range s.workers {
 		running.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
 			w.run()
 		})
 	}

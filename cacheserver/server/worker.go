@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +15,11 @@ const readSize = 64 << 10
 // waitMillis bounds a wait in milliseconds, so that idle connections are looked for.
 const waitMillis = 1000
 
-// worker serves its share of the connections on one thread's epoll. Everything in it but the mailbox belongs to its
+// goschedEvery is after how many wake-ups a worker goes through the scheduler, which it otherwise never enters: the
+// runtime's monitor takes a worker that has kept its place for 10 ms for one that hangs, and looks every 20 us from then on.
+const goschedEvery = 32
+
+// worker serves its share of the connections on an epoll of its own. Everything in it but the mailbox belongs to its
 // goroutine.
 type worker struct {
 	srv      *Server
@@ -22,7 +27,7 @@ type worker struct {
 	wake     int // an eventfd that ends a wait
 	conns    map[int32]*conn
 	buf      []byte
-	vec      [][]byte
+	vec      []unix.Iovec
 	stats    counters
 	now      int64   // of the last wake-up, unix seconds
 	ready    []*conn // have yielded, with bytes left to work off
@@ -39,8 +44,10 @@ type conn struct {
 	session
 	fd       int
 	left     []byte // what was read and not used yet
-	writing  bool   // waits to be writable, not readable
-	yielded  bool   // waits for its turn
+	readable bool   // the socket may hold bytes: the epoll tells of them only once
+	hungUp   bool   // nothing comes behind those bytes
+	writing  bool   // waits until the client has read
+	waiting  bool   // has its turn later: it is among the worker's ready ones
 	lastRead int64  // unix seconds
 }
 
@@ -89,7 +96,10 @@ func (w *worker) signal() {
 func (w *worker) run() {
 	defer w.endAll()
 	events := make([]unix.EpollEvent, 256)
-	for !w.stop.Load() {
+	for wakes := 0; !w.stop.Load(); wakes++ {
+		if wakes%goschedEvery == 0 {
+			runtime.Gosched()
+		}
 		n, err := w.wait(events)
 		if err != nil {
 			return
@@ -109,15 +119,17 @@ func (w *worker) run() {
 	}
 }
 
-// wait looks first without blocking: a system call that may block costs the scheduler a hand-over that a busy worker
-// does not need.
+// wait looks twice without blocking before it goes to sleep. Between the looks the thread lets others run: clients on the
+// same machine ask for more meanwhile, and neither they nor the worker pay for a sleep and a wake-up.
 func (w *worker) wait(events []unix.EpollEvent) (int, error) {
-	n, err := unix.EpollWait(w.epoll, events, 0)
-	if errors.Is(err, unix.EINTR) {
-		n, err = 0, nil
-	}
-	if n > 0 || err != nil || len(w.ready) > 0 {
-		return n, err
+	for look := range 2 {
+		if look > 0 {
+			yieldThread()
+		}
+		n, err := pollNow(w.epoll, events)
+		if n > 0 || err != nil || len(w.ready) > 0 {
+			return n, err
+		}
 	}
 	for {
 		n, err := unix.EpollWait(w.epoll, events, waitMillis)
@@ -138,7 +150,7 @@ func (w *worker) takeIn() {
 	for _, fd := range inbox {
 		c := &conn{fd: fd, lastRead: w.now}
 		c.srv, c.stats, c.id = w.srv, &w.stats, fd
-		if err := w.register(fd, unix.EPOLL_CTL_ADD, unix.EPOLLIN|unix.EPOLLRDHUP); err != nil {
+		if err := w.register(fd, unix.EPOLL_CTL_ADD, connEvents); err != nil {
 			unix.Close(fd)
 			w.srv.connClosed()
 			continue
@@ -147,13 +159,28 @@ func (w *worker) takeIn() {
 	}
 }
 
+// connEvents are what a connection's socket tells of, each once when it becomes true: the kernel need not look at a
+// socket again that has been dealt with, and nothing has to be registered anew.
+const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+
 // serve does what a connection's event allows and tells whether the connection goes on.
 func (w *worker) serve(c *conn, events uint32) bool {
-	if c.writing {
-		if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-			return false
-		}
-		return w.resume(c)
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	c.readable = c.readable || events&(unix.EPOLLIN|ended) != 0
+	c.hungUp = c.hungUp || events&ended != 0
+	switch {
+	case c.waiting:
+		return true
+	case c.writing:
+		return events&(unix.EPOLLOUT|ended) == 0 || w.resume(c)
+	}
+	return w.read(c)
+}
+
+// read takes in what the socket holds, up to a buffer full; the rest has to wait for the others' turn.
+func (w *worker) read(c *conn) bool {
+	if !c.readable {
+		return true
 	}
 	n := copy(w.buf, c.left)
 	if n == len(w.buf) { // a line longer than the buffer: a get with very many keys
@@ -162,36 +189,61 @@ func (w *worker) serve(c *conn, events uint32) bool {
 	if c.reading && n == 0 && c.pending.Remaining() > len(w.buf) {
 		return w.readValue(c)
 	}
-	got, err := readFD(c.fd, w.buf[n:])
-	if got == 0 && errors.Is(err, unix.EAGAIN) {
-		return true
+	got, more := w.receive(c, w.buf[n:])
+	if got == 0 {
+		return more
 	}
-	if got <= 0 {
-		return got == 0 && c.yielded // who says no more is answered first
-	}
-	w.stats.bytesRead.Add(uint64(got))
-	c.lastRead = w.now
 	c.budget = w.srv.cfg.MaxRequests
-	return w.work(c, w.buf[:n+got])
+	if !w.work(c, w.buf[:n+got]) {
+		return false
+	}
+	w.readLater(c)
+	return true
 }
 
 // readValue reads a large value straight into the store's memory.
 func (w *worker) readValue(c *conn) bool {
-	got, err := readFD(c.fd, c.pending.Next())
-	if got == 0 && errors.Is(err, unix.EAGAIN) {
-		return true
-	}
-	if got <= 0 {
-		return false
+	got, more := w.receive(c, c.pending.Next())
+	if got == 0 {
+		return more
 	}
 	c.pending.Advance(got)
-	w.stats.bytesRead.Add(uint64(got))
-	c.lastRead = w.now
-	if c.pending.Remaining() > 0 {
-		return true
+	if c.pending.Remaining() == 0 {
+		c.budget = w.srv.cfg.MaxRequests
+		if !w.work(c, nil) { // nothing may come behind a value
+			return false
+		}
 	}
-	c.budget = w.srv.cfg.MaxRequests
-	return w.work(c, nil) // nothing may come behind a value
+	w.readLater(c)
+	return true
+}
+
+// receive reads once. Nothing got means that the connection waits for more, or, without more, is over. A read that
+// leaves room has emptied the socket (epoll(7)).
+func (w *worker) receive(c *conn, b []byte) (got int, more bool) {
+	got, err := readNow(c.fd, b)
+	if got == 0 {
+		c.readable = false
+		return 0, errors.Is(err, unix.EAGAIN)
+	}
+	c.readable = got == len(b) || c.hungUp
+	c.lastRead = w.now
+	w.stats.bytesRead.Add(uint64(got))
+	return got, true
+}
+
+// readLater sees to it that what a socket still holds is read when the others have had their turn.
+func (w *worker) readLater(c *conn) {
+	if c.readable && !c.writing {
+		w.enqueue(c)
+	}
+}
+
+func (w *worker) enqueue(c *conn) {
+	if !c.waiting {
+		c.waiting = true
+		w.ready = append(w.ready, c)
+	}
 }
 
 // work lets the session use what was read, and writes what it answers, in turns.
@@ -205,7 +257,8 @@ func (w *worker) work(c *conn, b []byte) bool {
 			return false
 		case !done:
 			c.left = append(c.left[:0], b...)
-			return w.await(c, true)
+			c.writing = true
+			return true
 		case c.closing:
 			return false
 		case turn && (len(b) > 0 || c.inGet):
@@ -217,30 +270,41 @@ func (w *worker) work(c *conn, b []byte) bool {
 		if c.left = append(c.left[:0], b...); len(c.left) == 0 {
 			c.left = nil
 		}
-		return w.await(c, false)
+		return true
 	}
 }
 
 // yield lets others have their turn before what a connection has sent is worked off.
 func (w *worker) yield(c *conn, b []byte) {
 	w.stats.connYields.Add(1)
-	c.yielded = true
 	c.left = append(c.left[:0], b...)
-	c.budget = w.srv.cfg.MaxRequests
-	w.ready = append(w.ready, c)
+	w.enqueue(c)
 }
 
-// turns goes on with the connections that have yielded.
+// turns goes on with the connections that wait for their turn.
 func (w *worker) turns() {
 	ready := w.ready
 	w.ready = w.spare[:0]
 	w.spare = ready
 	for _, c := range ready {
-		c.yielded = false
-		if w.conns[int32(c.fd)] == c && !c.writing && !w.work(c, append(w.buf[:0], c.left...)) {
+		if w.conns[int32(c.fd)] != c {
+			continue // has ended meanwhile
+		}
+		if c.waiting = false; !w.goOn(c) {
 			w.end(c)
 		}
 	}
+}
+
+// goOn works off what was read, then reads.
+func (w *worker) goOn(c *conn) bool {
+	if len(c.left) > 0 || c.inGet {
+		c.budget = w.srv.cfg.MaxRequests
+		if !w.work(c, append(w.buf[:0], c.left...)) {
+			return false
+		}
+	}
+	return c.waiting || c.writing || w.read(c)
 }
 
 // resume goes on where the client had to read first.
@@ -252,17 +316,15 @@ func (w *worker) resume(c *conn) bool {
 	if c.closing {
 		return false
 	}
-	return w.work(c, append(w.buf[:0], c.left...))
+	c.writing = false
+	return w.goOn(c)
 }
 
 // flush writes what is owed and tells whether all has gone out.
 func (w *worker) flush(c *conn) (done bool, err error) {
 	for !c.out.empty() {
 		w.vec = c.out.vectors(w.vec[:0])
-		n, err := unix.Writev(c.fd, w.vec)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		n, err := writeNow(c.fd, w.vec)
 		if errors.Is(err, unix.EAGAIN) {
 			return false, nil
 		}
@@ -273,19 +335,6 @@ func (w *worker) flush(c *conn) (done bool, err error) {
 		c.out.wrote(n)
 	}
 	return true, nil
-}
-
-// await changes what the connection waits for.
-func (w *worker) await(c *conn, writable bool) bool {
-	if c.writing == writable {
-		return true
-	}
-	c.writing = writable
-	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP)
-	if writable {
-		events = unix.EPOLLOUT
-	}
-	return w.register(c.fd, unix.EPOLL_CTL_MOD, events) == nil
 }
 
 // end closes a connection.
@@ -321,15 +370,6 @@ func (w *worker) kickIdle() {
 		if w.now-c.lastRead > limit {
 			w.stats.idleKicks.Add(1)
 			w.end(c)
-		}
-	}
-}
-
-func readFD(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, b)
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
 		}
 	}
 }
