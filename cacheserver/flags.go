@@ -29,6 +29,8 @@ type options struct {
 	port        int
 	udpPort     int
 	binding     string
+	sasl        bool
+	authFile    string
 	socket      string
 	socketMode  string
 	addresses   string
@@ -67,7 +69,7 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.Usage = func() {}
 	fs.IntVarP(&o.port, "port", "p", 11211, "TCP port; 0 for none, -1 for any free one")
-	fs.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP port; only 0, none, for now")
+	fs.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP port; 0 for none, -1 for any free one")
 	fs.StringVarP(&o.socket, "unix-socket", "s", "", "path of a unix socket to listen on instead of TCP")
 	fs.StringVarP(&o.socketMode, "unix-mask", "a", "700", "access mode of the unix socket, in octal")
 	fs.StringVarP(&o.addresses, "listen", "l", "", "addresses to listen on, separated by commas, each with a :port if it is not -p's (default all)")
@@ -85,10 +87,14 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.IntVarP(&o.maxRequests, "max-reqs-per-event", "R", 20, "requests of one connection before others have their turn")
 	fs.BoolVarP(&o.noCAS, "disable-cas", "C", false, "keep no CAS ids")
 	fs.IntVarP(&o.backlog, "listen-backlog", "b", 1024, "connections that wait to be accepted; the system's own limit holds here")
-	fs.StringVarP(&o.binding, "protocol", "B", "auto", "the protocol that clients may speak: auto or ascii, which are the same for now")
+	fs.StringVarP(&o.binding, "protocol", "B", "auto", "the protocol that clients may speak: auto, ascii or binary")
 	fs.StringVarP(&o.itemMax, "max-item-size", "I", "1m", "bytes of the largest item, 1k to 1024m")
+	fs.BoolVarP(&o.sasl, "enable-sasl", "S", false, "clients authenticate themselves by SASL's PLAIN, in the binary protocol; "+
+		pwdbEnv+" in the environment names the file of lines user:password")
 	fs.BoolVarP(&o.noFlush, "disable-flush-all", "F", false, "refuse flush_all")
 	fs.BoolVarP(&o.noDump, "disable-dumping", "X", false, "refuse stats detail and dumps")
+	fs.StringVarP(&o.authFile, "auth-file", "Y", "", "clients authenticate themselves in the text protocol, by a set with the data \"user password\"; "+
+		"the file has lines user:password")
 	fs.StringSliceVarP(&o.extended, "extended", "o", nil, extendedHelp)
 	return fs
 }
@@ -117,6 +123,9 @@ func parseFlags(args []string) (*options, error) {
 		if err := o.ext.set(text); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.settleAccess(fs.Changed); err != nil {
+		return nil, err
 	}
 	return o, o.validate()
 }
@@ -152,10 +161,6 @@ func (o *options) validate() (err error) {
 	switch {
 	case o.port < -1 || o.port > 65535:
 		return fmt.Errorf("-p %d: want a port, 0 for none, -1 for any", o.port)
-	case o.udpPort != 0:
-		return fmt.Errorf("-U %d: UDP is not supported yet; leave it out or say 0", o.udpPort)
-	case o.binding != "auto" && o.binding != "ascii":
-		return fmt.Errorf("-B %s: only auto and ascii are supported yet", o.binding)
 	case o.memory < 1:
 		return fmt.Errorf("-m %d: want MiB, at least 1", o.memory)
 	case o.maxConns < 1:

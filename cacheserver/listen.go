@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"strconv"
@@ -15,42 +17,94 @@ import (
 // portFileEnv names a file that gets the ports that were chosen, for whoever starts the server with -p -1.
 const portFileEnv = "MEMCACHED_PORT_FILENAME"
 
-// listen opens what -s, -p and -l say: a unix socket, or TCP on each address.
-func (o *options) listen() (listeners []net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
-			listeners = nil
-		}
-	}()
+// sockets are what the server listens on.
+type sockets struct {
+	listeners []net.Listener
+	udp       []*net.UDPConn
+}
+
+// Close closes them all; those that are closed already too.
+func (s *sockets) Close() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, c := range s.udp {
+		c.Close()
+	}
+}
+
+// log tells what is listened on.
+func (s *sockets) log(w io.Writer) {
+	for _, l := range s.listeners {
+		fmt.Fprintf(w, "<%s server listening\n", l.Addr())
+	}
+	for _, c := range s.udp {
+		fmt.Fprintf(w, "<%s server listening (udp)\n", c.LocalAddr())
+	}
+}
+
+// listen opens what -s, -p, -U and -l say: a unix socket, or TCP and UDP on each address.
+func (o *options) listen() (*sockets, error) {
 	if o.socket != "" {
 		l, err := o.listenUnix()
 		if err != nil {
 			return nil, err
 		}
-		return []net.Listener{l}, nil
+		return &sockets{listeners: []net.Listener{l}}, nil
 	}
-	if o.port == 0 {
-		return nil, errors.New("-p 0 and no -s: there is nothing to listen on")
+	if o.port == 0 && o.udpPort == 0 {
+		return nil, errors.New("-p 0 and neither -U nor -s: there is nothing to listen on")
 	}
-	for _, address := range o.tcpAddresses() {
-		l, err := net.Listen("tcp", address)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return listeners, fmt.Errorf("failed to listen on %s: the port is in use; stop who has it or choose another with -p", address)
-		}
-		if err != nil {
-			return listeners, fmt.Errorf("failed to listen on %s: %w (see -l and -p)", address, err)
-		}
-		listeners = append(listeners, l)
+	s := new(sockets)
+	err := errors.Join(o.listenTCP(s), o.listenUDP(s))
+	if err == nil {
+		err = writePorts(s)
 	}
-	return listeners, writePorts(listeners)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
-// tcpAddresses is -l with -p where an address has no port of its own.
-func (o *options) tcpAddresses() []string {
-	port := strconv.Itoa(max(o.port, 0)) // the system chooses for 0
+func (o *options) listenTCP(s *sockets) error {
+	if o.port == 0 {
+		return nil
+	}
+	for _, address := range o.listenAddresses(o.port) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return listenError(address, "-p", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+func (o *options) listenUDP(s *sockets) error {
+	if o.udpPort == 0 {
+		return nil
+	}
+	for _, address := range o.listenAddresses(o.udpPort) {
+		c, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return listenError(address, "-U", err)
+		}
+		s.udp = append(s.udp, c.(*net.UDPConn))
+	}
+	return nil
+}
+
+func listenError(address, flag string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("failed to listen on %s: the port is in use; stop who has it or choose another with %s", address, flag)
+	}
+	return fmt.Errorf("failed to listen on %s: %w (see -l and %s)", address, err, flag)
+}
+
+// listenAddresses is -l, with a port where an address has none of its own.
+func (o *options) listenAddresses(number int) []string {
+	port := strconv.Itoa(max(number, 0)) // the system chooses for 0
 	if o.addresses == "" {
 		return []string{":" + port}
 	}
@@ -88,20 +142,24 @@ func (o *options) listenUnix() (net.Listener, error) {
 }
 
 // writePorts tells who asked for it which ports there are.
-func writePorts(listeners []net.Listener) error {
+func writePorts(s *sockets) error {
 	file := os.Getenv(portFileEnv)
 	if file == "" {
 		return nil
 	}
 	var b strings.Builder
-	for _, l := range listeners {
-		if a, ok := l.Addr().(*net.TCPAddr); ok {
-			family := "INET"
-			if a.IP.To4() == nil {
-				family = "INET6"
-			}
-			fmt.Fprintf(&b, "TCP %s: %d\n", family, a.Port)
+	line := func(network string, a netip.AddrPort) {
+		family := "INET"
+		if !a.Addr().Unmap().Is4() {
+			family = "INET6"
 		}
+		fmt.Fprintf(&b, "%s %s: %d\n", network, family, a.Port())
+	}
+	for _, l := range s.listeners {
+		line("TCP", l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	for _, c := range s.udp {
+		line("UDP", c.LocalAddr().(*net.UDPAddr).AddrPort())
 	}
 	// Whoever waits for the file must not find half of it.
 	if err := os.WriteFile(file+".lck", []byte(b.String()), 0o644); err != nil {

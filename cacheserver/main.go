@@ -76,24 +76,23 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 			fmt.Fprintf(stderr, "slab class %3d: chunk size %9d perslab %7d\n", c.ID, c.ChunkSize, c.PerPage)
 		}
 	}
-	listeners, err := o.listen()
+	cfg := o.server(stderr)
+	if err := o.access(&cfg, stderr); err != nil {
+		return err
+	}
+	listening, err := o.listen()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, l := range listeners {
-			l.Close()
-		}
-	}()
+	defer listening.Close()
 	if o.verbose >= 2 {
-		for _, l := range listeners {
-			fmt.Fprintf(stderr, "<%s server listening\n", l.Addr())
-		}
+		listening.log(stderr)
 	}
+	cfg.UDP = listening.udp
 	if err := o.dropPrivileges(); err != nil {
 		return err
 	}
-	srv, err := server.New(o.server(stderr), st, clock.Unix, listeners...)
+	srv, err := server.New(cfg, st, clock.Unix, listening.listeners...)
 	if err != nil {
 		return err
 	}

@@ -99,6 +99,79 @@ func TestAnyPort(t *testing.T) {
 	ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), "mn\r\n", "MN\r\n")
 }
 
+// -U without -p is the port of both; the file tells of both.
+func TestUDP(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ports")
+	t.Setenv(portFileEnv, file)
+	l := started(t, "-U", "-1", "-l", "127.0.0.1", "-vv")
+	var text []byte
+	realproc.WaitFor(t, 20*time.Second, "the file with the ports", func() bool {
+		text, _ = os.ReadFile(file)
+		return len(text) > 0
+	})
+	var tcp, udp int
+	if _, err := fmt.Sscanf(string(text), "TCP INET: %d\nUDP INET: %d\n", &tcp, &udp); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", tcp), "set a 0 0 1\r\nx\r\n", "STORED\r\n")
+	c, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", udp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, "\x00\x01\x00\x00\x00\x01\x00\x00get a\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 100)
+	n, err := c.Read(got)
+	if want := "\x00\x01\x00\x00\x00\x01\x00\x00VALUE a 0 1\r\nx\r\nEND\r\n"; err != nil || string(got[:n]) != want {
+		t.Errorf("%q, %v", got[:n], err)
+	}
+	realproc.WaitFor(t, 20*time.Second, "the log", func() bool { return strings.Contains(l.String(), "server listening (udp)") })
+}
+
+// Without TCP the server stays up for its datagrams alone.
+func TestUDPOnly(t *testing.T) {
+	l := started(t, "-p", "0", "-U", fmt.Sprint(realproc.FreePort(t)), "-l", "127.0.0.1", "-vv")
+	realproc.WaitFor(t, 20*time.Second, "the log", func() bool { return strings.Contains(l.String(), "server listening (udp)") })
+}
+
+const noop = "\x80\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+func TestAccess(t *testing.T) {
+	port := func() (string, string) { p := fmt.Sprint(realproc.FreePort(t)); return p, "127.0.0.1:" + p }
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("user:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("binary", func(t *testing.T) {
+		p, addr := port()
+		started(t, "-p", p, "-l", "127.0.0.1", "-B", "binary")
+		ask(t, "tcp", addr, noop, "\x81\x0a")
+	})
+	t.Run("sasl", func(t *testing.T) {
+		t.Setenv(pwdbEnv, "")
+		p, addr := port()
+		l := started(t, "-p", p, "-l", "127.0.0.1", "-S")
+		ask(t, "tcp", addr, noop, "\x81\x0a\x00\x00\x00\x00\x00\x20")
+		if !strings.Contains(l.String(), "MEMCACHED_SASL_PWDB") {
+			t.Errorf("%s", l)
+		}
+	})
+	t.Run("sasl with users", func(t *testing.T) {
+		t.Setenv(pwdbEnv, users)
+		p, addr := port()
+		started(t, "-p", p, "-l", "127.0.0.1", "-S")
+		ask(t, "tcp", addr, "\x80\x21\x00\x05\x00\x00\x00\x00\x00\x00\x00\x11"+noop[12:]+"PLAIN\x00user\x00secret", "\x81\x21\x00\x00\x00\x00\x00\x00")
+	})
+	t.Run("file", func(t *testing.T) {
+		p, addr := port()
+		started(t, "-p", p, "-l", "127.0.0.1", "-Y", users)
+		ask(t, "tcp", addr, "mn\r\nset x 0 0 11\r\nuser secret\r\nmn\r\n", "CLIENT_ERROR unauthenticated\r\nSTORED\r\nMN\r\n")
+	})
+}
+
 func TestUnixSocket(t *testing.T) {
 	path := realproc.SocketPath(t, "s")
 	l, err := net.Listen("unix", path)
@@ -149,6 +222,21 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got[name], want)
 		}
 	}
+	for _, tt := range []struct{ args, protocol, sasl, file, udp string }{
+		{"", "auto-negotiate", "no", "no", "0"}, {"-B binary -U 5", "binary", "no", "no", "5"}, {"-S", "binary", "yes", "no", "0"},
+		{"-Y /x", "ascii", "no", "/x", "0"},
+	} {
+		o, err := parseFlags(strings.Fields(tt.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range o.settings() {
+			got[s[0]] = s[1]
+		}
+		if got["binding_protocol"] != tt.protocol || got["auth_enabled_sasl"] != tt.sasl || got["auth_enabled_ascii"] != tt.file || got["udpport"] != tt.udp {
+			t.Errorf("%s: %v", tt.args, got)
+		}
+	}
 	if c := o.store(nil); c.KeyMax != 8000 || c.MemoryLimit != 128<<20 || !c.NoEvict {
 		t.Errorf("%+v", c)
 	}
@@ -175,7 +263,15 @@ func TestUsage(t *testing.T) {
 		{"-a 999", exitUsage, "", "octal"},
 		{"-o nope", exitUsage, "", "-o nope: no such option here"},
 		{"-o idle_timeout", exitUsage, "", "-o idle_timeout"},
-		{"-U 11211", exitUsage, "", "-U 11211"},
+		{"-U 70000", exitUsage, "", "-U 70000: want a port"},
+		{"-B udp", exitUsage, "", "-B udp: want auto, ascii or binary"},
+		{"-S -B ascii", exitUsage, "", "-S with -B ascii"},
+		{"-S -B auto", exitUsage, "", "-S with -B auto"},
+		{"-S -U 11211", exitUsage, "", "-S with -U 11211"},
+		{"-Y /x -B binary", exitUsage, "", "-Y with -B binary"},
+		{"-Y /x -U 11211", exitUsage, "", "-Y with -U 11211"},
+		{"-S -Y /x", exitUsage, "", "-S and -Y"},
+		{"-Y /does/not/exist", exitFailed, "", "/does/not/exist"},
 		{"extra", exitUsage, "", `unexpected argument "extra"`},
 		{"-p 0", exitFailed, "", "nothing to listen on"},
 		{"-l 192.0.2.1", exitFailed, "", "192.0.2.1"},

@@ -11,7 +11,10 @@ func (o *options) settings() [][2]string {
 		return no
 	}
 	yesNo := func(b bool) string { return onOff(b, "yes", "no") }
-	inter, socket := o.addresses, o.socket
+	inter, socket, authFile := o.addresses, o.socket, o.authFile
+	if authFile == "" {
+		authFile = "no"
+	}
 	if inter == "" {
 		inter = "NULL"
 	}
@@ -22,7 +25,7 @@ func (o *options) settings() [][2]string {
 		{"maxbytes", strconv.FormatInt(o.memory<<20, 10)},
 		{"maxconns", strconv.Itoa(o.maxConns)},
 		{"tcpport", strconv.Itoa(o.port)},
-		{"udpport", "0"},
+		{"udpport", strconv.Itoa(o.udpPort)},
 		{"inter", inter},
 		{"verbosity", strconv.Itoa(o.verbose)},
 		{"evictions", onOff(o.noEvict, "off", "on")},
@@ -32,12 +35,13 @@ func (o *options) settings() [][2]string {
 		{"growth_factor", strconv.FormatFloat(o.factor, 'f', 2, 64)},
 		{"chunk_size", strconv.Itoa(o.minSpace)},
 		{"num_threads", strconv.Itoa(o.threads)},
+		{"num_threads_per_udp", strconv.Itoa(o.threads)},
 		{"reqs_per_event", strconv.Itoa(o.maxRequests)},
 		{"cas_enabled", yesNo(!o.noCAS)},
 		{"tcp_backlog", strconv.Itoa(o.backlog)},
-		{"binding_protocol", "ascii"},
-		{"auth_enabled_sasl", "no"},
-		{"auth_enabled_ascii", "no"},
+		{"binding_protocol", protocols[o.binding].name},
+		{"auth_enabled_sasl", yesNo(o.sasl)},
+		{"auth_enabled_ascii", authFile},
 		{"item_size_max", strconv.Itoa(o.itemSizeMax)},
 		{"maxconns_fast", yesNo(o.ext.maxConnsFast)},
 		{"slab_chunk_max", strconv.Itoa(o.ext.chunkMax)},

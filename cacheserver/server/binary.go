@@ -14,7 +14,8 @@ type binaryState struct {
 	op            protocol.Opcode        // of req, not the quiet form
 	quiet         bool
 	authenticated bool // by SASL
-	saslBegun     bool // the mechanism is chosen, its message has still to come
+	saslBegun     bool // the mechanism is chosen
+	saslDone      bool // has been authenticated before
 }
 
 // stepBinary does one request but for its value; see step.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
 
@@ -46,27 +47,72 @@ func FuzzSession(f *testing.F) {
 		f.Add([]byte(seed), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, n uint8) {
-		answers := make([][]byte, 2)
-		for i, size := range []int{math.MaxInt, int(n)%16 + 1} {
-			if bytes.Contains(text, []byte("stats")) && i > 0 {
-				return // figures differ from run to run
-			}
-			st, err := store.New(store.Config{MemoryLimit: 4 << 20})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := New(Config{Workers: 1}, st, func() int64 { return 1_700_000_000 })
-			if err != nil {
-				t.Fatal(err)
-			}
-			answers[i] = replies(t, s, text, size)
-			s.closeWorkers()
-			if err := st.Close(); err != nil {
-				t.Fatal(err)
-			}
+		sizes := []int{math.MaxInt, int(n)%16 + 1}
+		if bytes.Contains(text, []byte("stats")) {
+			sizes = sizes[:1] // figures differ from run to run
 		}
-		if !bytes.Equal(answers[0], answers[1]) {
-			t.Fatalf("%q\nin one piece %q\nin pieces    %q", text, answers[0], answers[1])
+		sameInPieces(t, Config{}, text, sizes)
+	})
+}
+
+// sameInPieces lets a server for each size have text in pieces of so many bytes, and returns what all of them answer.
+func sameInPieces(t *testing.T, cfg Config, text []byte, sizes []int) (answer []byte) {
+	cfg.Workers = 1
+	clock := func() int64 { return 1_700_000_000 }
+	for i, size := range sizes {
+		st, err := store.New(store.Config{MemoryLimit: 4 << 20, Now: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(cfg, st, clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := replies(t, s, text, size)
+		s.closeWorkers()
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && !bytes.Equal(got, answer) {
+			t.Fatalf("%q\nin pieces of %d %q\nin pieces of %d %q", text, sizes[0], answer, size, got)
+		}
+		answer = got
+	}
+	return answer
+}
+
+// As FuzzSession; besides, every answer is a whole response of the protocol.
+func FuzzBinarySession(f *testing.F) {
+	for op := range protocol.Opcode(0x26) {
+		p := packet{op: op, key: "key", value: "5", opaque: uint32(op)}
+		f.Add([]byte(p.String()), uint8(1), false)
+		p.value = ""
+		f.Add([]byte(p.String()+packet{op: protocol.OpNoop}.String()), uint8(7), true)
+		p.extras = noExtras
+		f.Add([]byte(p.String()+p.String()), uint8(5), false)
+		p.extras = forever
+		f.Add([]byte(p.String()+packet{op: protocol.OpGetK, key: "key"}.String()), uint8(9), false)
+	}
+	set := packet{op: protocol.OpSet, extras: someFlags, key: "n", value: "9"}.String()
+	f.Add([]byte(set+packet{op: protocol.OpIncrement, extras: fromTen, key: "n", cas: 1}.String()+packet{op: 0x09, key: "n"}.String()), uint8(3), false)
+	f.Add([]byte(set+packet{op: protocol.OpAppend, key: "n", value: "x"}.String()+packet{op: protocol.OpDelete, key: "n", cas: 9}.String()), uint8(2), false)
+	f.Add([]byte(packet{op: protocol.OpSASLAuth, key: "PLAIN", value: "\x00user\x00password"}.String()+set), uint8(4), true)
+	f.Add([]byte(packet{op: protocol.OpSASLAuth, key: "PLAIN"}.String()+packet{op: protocol.OpSASLStep, key: "PLAIN", value: "\x00user\x00password"}.String()+set), uint8(4), true)
+	f.Add([]byte("\x80\x12\x00\x01\x08\x00\x00\x00\xff\xff\xff\xe8abcdefghijklmnopqrstuvwxyz"), uint8(6), false)
+	f.Fuzz(func(t *testing.T, text []byte, n uint8, sasl bool) {
+		sizes := []int{math.MaxInt, int(n)%16 + 1}
+		if bytes.Contains(text, []byte{protocol.BinaryRequestMagic, byte(protocol.OpStat)}) {
+			sizes = sizes[:1]
+		}
+		cfg := Config{Protocol: Binary}
+		if sasl {
+			cfg.SASL = func(user, password []byte) bool { return string(user) == "user" && string(password) == "password" }
+		}
+		answer := bytes.NewReader(sameInPieces(t, cfg, text, sizes))
+		for answer.Len() > 0 {
+			if _, err := readReply(answer); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
 		}
 	})
 }

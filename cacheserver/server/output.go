@@ -110,6 +110,18 @@ func (o *output) vectors(dst []unix.Iovec) []unix.Iovec {
 	return dst
 }
 
+// appendTo appends all that is owed to dst.
+func (o *output) appendTo(dst []byte) []byte {
+	for _, p := range o.pieces {
+		if p.outside != nil {
+			dst = append(dst, p.outside...)
+		} else {
+			dst = append(dst, o.text[p.from:p.to]...)
+		}
+	}
+	return dst
+}
+
 // maxVectors is the system's IOV_MAX.
 const maxVectors = 1024
 

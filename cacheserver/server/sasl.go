@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"os"
+	"strings"
 
 	"pagegate/cacheserver/protocol"
 )
@@ -12,10 +13,11 @@ import (
 // saslMechanisms is what clients may choose from. PLAIN sends the password as it is: who listens on the wire reads it.
 const saslMechanisms = "PLAIN"
 
-// Lengths in bytes that memcached's SASL allows: the name of a mechanism, and here also what a client may say at once.
+// Lengths in bytes: of a mechanism's name in memcached; of what may be a message of PLAIN; of what memcached still reads.
 const (
-	saslMechMax = 32
-	saslDataMax = 4096
+	saslMechMax   = 32
+	saslDataMax   = 4096
+	saslRefuseMax = 512 << 10
 )
 
 // mayAsk tells whether a client may do the request at hand while it has not authenticated itself, or has.
@@ -33,49 +35,50 @@ func (s *session) wantsWhole() bool {
 		s.req.ValueLen() <= saslDataMax
 }
 
-// sasl does a request of the SASL family; data begins with its value. It returns how many bytes of that it used.
+// sasl does a request of the SASL family; data begins with its value. It returns how many bytes of that it used. Whoever
+// asks to be authenticated, or only how, is so no longer.
 func (s *session) sasl(data []byte) (used int) {
 	r := &s.req
+	length := r.ValueLen()
+	s.authenticated = false
 	switch {
 	case s.srv.cfg.SASL == nil:
 		s.fail(protocol.StatusUnknownCommand)
 	case s.op == protocol.OpSASLList:
 		s.succeedWith(saslMechanisms)
-		return 0
 	case r.KeyLen > saslMechMax:
 		s.fail(protocol.StatusInvalid)
-	case r.ValueLen() > saslDataMax:
+	case length > saslRefuseMax:
 		s.fail(protocol.StatusNoMemory)
+	case length > saslDataMax:
+		s.authenticate(nil)
 	default:
-		s.saslStep(data[:r.ValueLen()])
-		return int(r.ValueLen())
+		s.authenticate(data[:length])
+		return int(length)
 	}
-	s.swallow = r.ValueLen()
+	s.swallow = length
 	return 0
 }
 
-// saslStep takes what a client says to authenticate itself. PLAIN is over after one message, which may come with the
-// choice of the mechanism or, when it is empty there, after it.
-func (s *session) saslStep(message []byte) {
-	begun := s.saslBegun
-	s.saslBegun = false
+// authenticate takes what a client says of itself. PLAIN is over after one message, which may come with the choice of the
+// mechanism or, when it is empty there, after it; nil is one that is too long. As in memcached nobody is authenticated twice on one connection.
+func (s *session) authenticate(message []byte) {
 	if s.op == protocol.OpSASLAuth {
-		s.authenticated = false
-		begun = string(s.req.Key) == saslMechanisms
-		if begun && len(message) == 0 {
-			s.saslBegun = true
+		s.saslBegun = strings.EqualFold(string(s.req.Key), saslMechanisms)
+		if s.saslBegun && !s.saslDone && message != nil && len(message) == 0 {
 			s.header(protocol.BinaryReply{Status: protocol.StatusAuthContinue})
 			return
 		}
 	}
 	s.stats.authCmds.Add(1)
 	user, password, ok := plain(message)
-	if !begun || !ok || !s.srv.cfg.SASL(user, password) {
+	if !s.saslBegun || s.saslDone || !ok || !s.srv.cfg.SASL(user, password) {
+		s.saslBegun = s.saslBegun && s.op == protocol.OpSASLStep
 		s.stats.authErrors.Add(1)
 		s.fail(protocol.StatusAuthError)
 		return
 	}
-	s.authenticated = true
+	s.authenticated, s.saslDone = true, true
 	s.succeedWith("Authenticated")
 }
 

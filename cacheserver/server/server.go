@@ -38,10 +38,11 @@ type Config struct {
 	// SASL checks who may speak to the server, memcached's -S; nil is everybody. With it Protocol is Binary. It is called by
 	// several goroutines at once.
 	SASL     func(user, password []byte) bool
-	AuthFile *AuthFile   // who may speak to the server, memcached's -Y; nil is everybody. With it Protocol is ASCII
-	Settings [][2]string // lines of `stats settings`: name, value
-	Verbose  int         // memcached's -v: 2 logs commands and replies
-	Log      io.Writer   // where to; needed with Verbose; written to by several goroutines at once
+	AuthFile *AuthFile      // who may speak to the server, memcached's -Y; nil is everybody. With it Protocol is ASCII
+	UDP      []*net.UDPConn // sockets for requests in datagrams; Close closes them. Not with SASL or AuthFile
+	Settings [][2]string    // lines of `stats settings`: name, value
+	Verbose  int            // memcached's -v: 2 logs commands and replies
+	Log      io.Writer      // where to; needed with Verbose; written to by several goroutines at once
 }
 
 // Server serves one store. Its methods may be called by any goroutine.
@@ -71,6 +72,8 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 	switch {
 	case cfg.SASL != nil && cfg.AuthFile != nil:
 		return nil, errors.New("cacheserver: SASL speaks the binary protocol only, a file of users the text protocol: choose one")
+	case len(cfg.UDP) > 0 && (cfg.SASL != nil || cfg.AuthFile != nil):
+		return nil, errors.New("cacheserver: nobody can authenticate himself over UDP")
 	case cfg.SASL != nil:
 		cfg.Protocol = Binary
 	case cfg.AuthFile != nil:
@@ -119,6 +122,11 @@ func (s *Server) Serve() {
 	for i, l := range s.listeners {
 		accepting.Go(func() { s.accept(l, i) })
 	}
+	for _, conn := range s.cfg.UDP {
+		for _, w := range s.workers {
+			accepting.Go(func() { s.serveUDP(conn, &w.stats) })
+		}
+	}
 	accepting.Wait()
 	for _, w := range s.workers {
 		w.stop.Store(true)
@@ -132,6 +140,9 @@ func (s *Server) Serve() {
 func (s *Server) Close() {
 	for _, l := range s.listeners {
 		l.Close()
+	}
+	for _, c := range s.cfg.UDP {
+		c.Close()
 	}
 	close(s.stopped)
 }

@@ -66,22 +66,22 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas, chosen uint64
 	return value, newCAS, status, changed
 }
 
-// mayDelta decides whether an item is there and has the CAS id asked for.
+// mayDelta decides whether an item is there, may be a number, and has the CAS id asked for. As in memcached, nothing at all
+// and a chain of chunks are no numbers, whatever the id.
 func (s *Store) mayDelta(old ref, c chunk, cas uint64) Status {
 	switch {
 	case old == 0:
 		return NotFound
+	case c.valueLen() == 0 || c.firstPiece() != 0:
+		return NonNumeric
 	case cas != 0 && c.cas() != cas:
 		return Exists
 	}
 	return Stored
 }
 
-// count computes the new number. As in memcached, a chain of chunks is no number, whatever it says.
+// count computes the new number.
 func (s *Store) count(r ref, c chunk, delta uint64, decr bool) (value uint64, status Status) {
-	if c.firstPiece() != 0 {
-		return 0, NonNumeric
-	}
 	old, ok := parseNumber(c.headBytes(int(s.sizes[r.page()])))
 	switch {
 	case !ok:
