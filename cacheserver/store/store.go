@@ -51,6 +51,8 @@ type Config struct {
 	SlabChunkMax int          // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
 	HugePages    bool         // ask for huge pages, memcached's -L
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
+	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
+	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
 	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
