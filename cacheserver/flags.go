@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -23,8 +23,8 @@ const (
 
 // options are the command line.
 type options struct {
-	help, version bool
-	usage         string
+	help, version, license bool
+	usage                  string
 
 	port        int
 	udpPort     int
@@ -49,18 +49,19 @@ type options struct {
 	itemMax     string
 	noFlush     bool
 	noDump      bool
+	noWatch     bool
+	shutdown    bool
+	daemon      bool
+	pidFile     string
+	lockMemory  bool
+	coreDumps   bool
+	tls         bool
+	delimiter   string
+	memoryFile  string
 	extended    []string
 
 	itemSizeMax int
 	ext         extended
-}
-
-// extended are the -o options.
-type extended struct {
-	pageKeys     bool
-	maxConnsFast bool
-	idleTimeout  int64 // seconds
-	chunkMax     int   // bytes
 }
 
 // flags defines memcached's flags, those that are there.
@@ -80,6 +81,13 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.CountVarP(&o.verbose, "verbose", "v", "log more: -v errors and connections, -vv the slab classes too")
 	fs.BoolVarP(&o.help, "help", "h", false, "print this and exit")
 	fs.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
+	fs.BoolVarP(&o.license, "license", "i", false, "print the licence and exit")
+	fs.BoolVarP(&o.daemon, "daemon", "d", false, "run in the background; the start succeeds when the server listens")
+	fs.StringVarP(&o.pidFile, "pidfile", "P", "", "write the process's number to this file, and remove it at the end")
+	fs.BoolVarP(&o.lockMemory, "lock-memory", "k", false, "keep the memory from being swapped out")
+	fs.BoolVarP(&o.coreDumps, "enable-coredumps", "r", false, "leave a core file after a crash")
+	fs.BoolVarP(&o.shutdown, "enable-shutdown", "A", false, "allow the command shutdown")
+	fs.BoolVarP(&o.tls, "enable-ssl", "Z", false, "speak TLS; see -o ssl_...")
 	fs.Float64VarP(&o.factor, "slab-growth-factor", "f", 1.25, "between the chunk sizes of neighbouring slab classes")
 	fs.IntVarP(&o.minSpace, "slab-min-size", "n", 48, "bytes that key, value and flags take at least")
 	fs.BoolVarP(&o.largePages, "enable-largepages", "L", false, "ask the system for huge pages")
@@ -93,27 +101,25 @@ func (o *options) flags() *pflag.FlagSet {
 		pwdbEnv+" in the environment names the file of lines user:password")
 	fs.BoolVarP(&o.noFlush, "disable-flush-all", "F", false, "refuse flush_all")
 	fs.BoolVarP(&o.noDump, "disable-dumping", "X", false, "refuse stats detail and dumps")
+	fs.BoolVarP(&o.noWatch, "disable-watch", "W", false, "refuse watch")
+	fs.StringVarP(&o.delimiter, "delimiter", "D", "", "what ends the prefixes of keys in stats detail, which this switches on (default a colon, off)")
+	fs.StringVarP(&o.memoryFile, "memory-file", "e", "", "keep the items in this file over a restart; not supported yet")
+	fs.IntVarP(new(int), "napi_ids", "N", 0, "accepted, without effect: connections go round the threads")
 	fs.StringVarP(&o.authFile, "auth-file", "Y", "", "clients authenticate themselves in the text protocol, by a set with the data \"user password\"; "+
 		"the file has lines user:password")
-	fs.StringSliceVarP(&o.extended, "extended", "o", nil, extendedHelp)
+	fs.StringSliceVarP(&o.extended, "extended", "o", nil, extendedHelp())
 	return fs
 }
 
-const extendedHelp = `more options, separated by commas:
-page_keys            keys of up to 8000 bytes, and no error for any get that nginx can send
-[no_]maxconns_fast   tell a connection over the limit so, instead of letting it wait (default on)
-idle_timeout=SECONDS close connections that are silent for so long (default 0, never)
-slab_chunk_max=KIB   the largest chunk; larger items are chains (default 512)`
-
 // parseFlags reads the command line. An error names the flag and what it wants.
 func parseFlags(args []string) (*options, error) {
-	o := &options{ext: extended{maxConnsFast: true, chunkMax: 512 << 10}}
+	o := &options{ext: defaultExtended()}
 	fs := o.flags()
 	if err := fs.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; -h lists the flags", err)
 	}
 	o.usage = "cacheserver is a memcached server.\n\nUsage: cacheserver [flags]\n\n" + fs.FlagUsages()
-	if o.help || o.version {
+	if o.help || o.version || o.license {
 		return o, nil
 	}
 	if fs.NArg() > 0 {
@@ -128,30 +134,6 @@ func parseFlags(args []string) (*options, error) {
 		return nil, err
 	}
 	return o, o.validate()
-}
-
-func (e *extended) set(text string) (err error) {
-	name, value, hasValue := strings.Cut(text, "=")
-	switch name {
-	case "page_keys":
-		e.pageKeys = true
-	case "maxconns_fast":
-		e.maxConnsFast = true
-	case "no_maxconns_fast":
-		e.maxConnsFast = false
-	case "idle_timeout":
-		e.idleTimeout, err = strconv.ParseInt(value, 10, 32)
-	case "slab_chunk_max":
-		var kib int
-		kib, err = strconv.Atoi(value)
-		e.chunkMax = kib << 10
-	default:
-		return fmt.Errorf("-o %s: no such option here; -h lists them", name)
-	}
-	if needs := name == "idle_timeout" || name == "slab_chunk_max"; needs != hasValue || err != nil {
-		return fmt.Errorf("-o %s: want a value only where -h shows one, and a number there", text)
-	}
-	return nil
 }
 
 func (o *options) validate() (err error) {
@@ -173,6 +155,10 @@ func (o *options) validate() (err error) {
 		return fmt.Errorf("-n %d: want at least 1", o.minSpace)
 	case o.maxRequests < 1:
 		return fmt.Errorf("-R %d: want at least 1", o.maxRequests)
+	case o.memoryFile != "":
+		return fmt.Errorf("-e %s: items are not kept over a restart yet; leave it out", o.memoryFile)
+	case len(o.delimiter) > 1:
+		return fmt.Errorf("-D %s: want one byte", o.delimiter)
 	case o.backlog < 1:
 		return fmt.Errorf("-b %d: want at least 1", o.backlog)
 	}
@@ -219,7 +205,9 @@ func (o *options) store(now func() int64) store.Config {
 		KeyMax:       o.keyMax(),
 		ChunkMin:     o.minSpace,
 		GrowthFactor: o.factor,
-		SlabChunkMax: min(o.ext.chunkMax, o.itemSizeMax),
+		SlabChunkMax: min(o.ext.chunkMax<<10, o.itemSizeMax),
+		StaleWindow:  uint32(o.ext.staleWindow),
+		StaleRetry:   uint32(o.ext.staleRetry),
 		HugePages:    o.largePages,
 		NoEvict:      o.noEvict,
 		NoCAS:        o.noCAS,
@@ -236,10 +224,20 @@ func (o *options) server(log io.Writer) server.Config {
 		PageKeys:    o.ext.pageKeys,
 		NoFlush:     o.noFlush,
 		RefuseFast:  o.ext.maxConnsFast,
-		IdleTimeout: o.ext.idleTimeout,
+		IdleTimeout: int64(o.ext.idleTimeout),
 		MaxRequests: o.maxRequests,
 		Verbose:     o.verbose,
 		Log:         log,
 		Settings:    o.settings(),
+
+		NoDump:        o.noDump,
+		NoWatch:       o.noWatch,
+		Detail:        o.delimiter != "",
+		Delimiter:     (o.delimiter + ":")[0],
+		WatcherBuffer: o.ext.watcherBuf << 10,
+		StaleWindow:   o.ext.staleWindow > 0,
+		Crawler: server.Crawler{
+			On: !o.ext.noCrawler, Sleep: time.Duration(o.ext.crawlerSleep) * time.Microsecond, Most: uint64(o.ext.crawlerCrawl),
+		},
 	}
 }

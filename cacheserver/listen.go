@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,8 +21,10 @@ const portFileEnv = "MEMCACHED_PORT_FILENAME"
 
 // sockets are what the server listens on.
 type sockets struct {
-	listeners []net.Listener
-	udp       []*net.UDPConn
+	listeners    []net.Listener
+	addresses    []net.Addr    // of the TCP listeners
+	certificates *certificates // nil if TLS is spoken nowhere
+	udp          []*net.UDPConn
 }
 
 // Close closes them all; those that are closed already too.
@@ -56,6 +60,12 @@ func (o *options) listen() (*sockets, error) {
 		return nil, errors.New("-p 0 and neither -U nor -s: there is nothing to listen on")
 	}
 	s := new(sockets)
+	if o.wantsTLS() {
+		var err error
+		if s.certificates, err = newCertificates(o.ext.ssl); err != nil {
+			return nil, err
+		}
+	}
 	err := errors.Join(o.listenTCP(s), o.listenUDP(s))
 	if err == nil {
 		err = writePorts(s)
@@ -71,10 +81,14 @@ func (o *options) listenTCP(s *sockets) error {
 	if o.port == 0 {
 		return nil
 	}
-	for _, address := range o.listenAddresses(o.port) {
-		l, err := net.Listen("tcp", address)
+	for _, a := range o.listenAddresses(o.port) {
+		l, err := net.Listen("tcp", a.address)
 		if err != nil {
-			return listenError(address, "-p", err)
+			return listenError(a.address, "-p", err)
+		}
+		s.addresses = append(s.addresses, l.Addr())
+		if a.secured(o.tls) {
+			l = tls.NewListener(l, s.certificates.config(a.mode))
 		}
 		s.listeners = append(s.listeners, l)
 	}
@@ -85,10 +99,10 @@ func (o *options) listenUDP(s *sockets) error {
 	if o.udpPort == 0 {
 		return nil
 	}
-	for _, address := range o.listenAddresses(o.udpPort) {
-		c, err := net.ListenPacket("udp", address)
+	for _, a := range o.listenAddresses(o.udpPort) {
+		c, err := net.ListenPacket("udp", a.address)
 		if err != nil {
-			return listenError(address, "-U", err)
+			return listenError(a.address, "-U", err)
 		}
 		s.udp = append(s.udp, c.(*net.UDPConn))
 	}
@@ -102,21 +116,38 @@ func listenError(address, flag string, err error) error {
 	return fmt.Errorf("failed to listen on %s: %w (see -l and %s)", address, err, flag)
 }
 
+// listenAddress is one of -l's, with what is said about TLS before it: tls, mtls (clients show a certificate), btls (they need
+// not), notls, or nothing, which leaves it to -Z.
+type listenAddress struct{ mode, address string }
+
+// secured tells whether TLS is spoken there.
+func (a listenAddress) secured(byDefault bool) bool {
+	return a.mode != "notls" && (byDefault || a.mode != "")
+}
+
 // listenAddresses is -l, with a port where an address has none of its own.
-func (o *options) listenAddresses(number int) []string {
+func (o *options) listenAddresses(number int) []listenAddress {
 	port := strconv.Itoa(max(number, 0)) // the system chooses for 0
 	if o.addresses == "" {
-		return []string{":" + port}
+		return []listenAddress{{address: ":" + port}}
 	}
-	var all []string
-	for _, a := range strings.Split(o.addresses, ",") {
-		a = strings.TrimSpace(a)
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			a = net.JoinHostPort(strings.Trim(a, "[]"), port)
+	var all []listenAddress
+	for text := range strings.SplitSeq(o.addresses, ",") {
+		a := listenAddress{address: strings.TrimSpace(text)}
+		if mode, rest, ok := strings.Cut(a.address, ":"); ok && slices.Contains([]string{"tls", "mtls", "btls", "notls"}, mode) {
+			a = listenAddress{mode, rest}
+		}
+		if _, _, err := net.SplitHostPort(a.address); err != nil {
+			a.address = net.JoinHostPort(strings.Trim(a.address, "[]"), port)
 		}
 		all = append(all, a)
 	}
 	return all
+}
+
+// wantsTLS tells whether TLS is spoken anywhere.
+func (o *options) wantsTLS() bool {
+	return o.socket == "" && slices.ContainsFunc(o.listenAddresses(o.port), func(a listenAddress) bool { return a.secured(o.tls) })
 }
 
 func (o *options) listenUnix() (net.Listener, error) {
@@ -155,8 +186,8 @@ func writePorts(s *sockets) error {
 		}
 		fmt.Fprintf(&b, "%s %s: %d\n", network, family, a.Port())
 	}
-	for _, l := range s.listeners {
-		line("TCP", l.Addr().(*net.TCPAddr).AddrPort())
+	for _, a := range s.addresses {
+		line("TCP", a.(*net.TCPAddr).AddrPort())
 	}
 	for _, c := range s.udp {
 		line("UDP", c.LocalAddr().(*net.UDPAddr).AddrPort())

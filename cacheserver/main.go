@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -42,8 +42,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "memcached %s (pagegate cacheserver)\n", server.Version)
 		return exitOK
+	case o.license:
+		fmt.Fprintln(stdout, "cacheserver is part of pagegate, Copyright (c) 2026 the pagegate authors, under the MIT License: see the file LICENSE.")
+		return exitOK
+	case o.daemon && !isDaemon():
+		return daemonize(args, o.verbose > 0, stderr)
 	}
 	if err := serve(ctx, o, stderr); err != nil {
+		tellStarter(err)
 		fmt.Fprintf(stderr, "cacheserver: %v\n", err)
 		return exitFailed
 	}
@@ -76,7 +82,18 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 			fmt.Fprintf(stderr, "slab class %3d: chunk size %9d perslab %7d\n", c.ID, c.ChunkSize, c.PerPage)
 		}
 	}
+	for _, note := range o.ext.notes {
+		fmt.Fprintf(stderr, "cacheserver: %s\n", note)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	cfg := o.server(stderr)
+	if o.shutdown {
+		cfg.Shutdown = func(bool) { stop() }
+	}
+	if o.ext.relaxed {
+		cfg.TestClock = clock
+	}
 	if err := o.access(&cfg, stderr); err != nil {
 		return err
 	}
@@ -89,6 +106,8 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		listening.log(stderr)
 	}
 	cfg.UDP = listening.udp
+	cfg.Reload = reloader(cfg.AuthFile, listening.certificates)
+	o.process(stderr)
 	if err := o.dropPrivileges(); err != nil {
 		return err
 	}
@@ -96,7 +115,15 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.pidFile != "" {
+		if err := writePID(o.pidFile); err != nil {
+			return err
+		}
+		defer os.Remove(o.pidFile)
+	}
 	defer context.AfterFunc(ctx, srv.Close)()
+	defer onHangup(cfg.Reload, stderr)()
+	tellStarter(nil)
 	srv.Serve()
 	return nil
 }

@@ -36,6 +36,7 @@ const (
 	MetaDelete
 	MetaArithmetic
 	MetaDebug
+	Admin // a command for administrators: its name is Arg, its words are Keys
 )
 
 // IsMeta tells whether the words behind the verb are ParseMeta's to read.
@@ -52,7 +53,7 @@ type Command struct {
 	CAS     uint64
 	Delta   uint64
 	NoReply bool
-	Arg     []byte // of stats, flush_all's delay as text, verbosity
+	Arg     []byte // the name of an Admin command
 }
 
 // Error lines that Parse gives instead of a command, without their CR LF.

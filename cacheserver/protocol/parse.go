@@ -25,6 +25,9 @@ func Parse(line []byte, keyMax int, c *Command) (errLine string) {
 	case MetaGet, MetaSet, MetaDelete, MetaArithmetic, MetaDebug:
 		c.Keys = rest
 		return ""
+	case Admin, Stats:
+		c.Arg, c.Keys = word, rest
+		return ""
 	}
 	var words [maxTokens][]byte
 	n := 0
@@ -54,10 +57,6 @@ func (c *Command) fill(w [][]byte, keyMax int) string {
 		return c.touch(w, keyMax)
 	case FlushAll:
 		return c.flushAll(w)
-	case Stats:
-		if len(w) > 0 {
-			c.Arg = w[0]
-		}
 	case Verbosity:
 		return c.verbosity(w)
 	}
@@ -188,6 +187,18 @@ func (c *Command) NextKey() []byte {
 	return key
 }
 
+// Words returns the words of what is behind a verb.
+func Words(rest []byte) []string {
+	var all []string
+	for {
+		var w []byte
+		if w, rest = nextWord(rest); len(w) == 0 {
+			return all
+		}
+		all = append(all, string(w))
+	}
+}
+
 // nextWord cuts a word off a line: words are parted by spaces.
 func nextWord(line []byte) (word, rest []byte) {
 	i := 0
@@ -253,6 +264,8 @@ func verbOf(w []byte) Verb {
 		return MetaArithmetic
 	case "me":
 		return MetaDebug
+	case "cache_memlimit", "shutdown", "watch", "lru", "lru_crawler", "slabs", "debugtime", "debugitem", "refresh_certs":
+		return Admin
 	}
 	return Unknown
 }

@@ -28,7 +28,9 @@ func TestParse(t *testing.T) {
 		{line: "touch a 5", want: Command{Verb: Touch, Key: []byte("a"), Exptime: 5}},
 		{line: "flush_all", want: Command{Verb: FlushAll}},
 		{line: "flush_all 5 noreply", want: Command{Verb: FlushAll, Exptime: 5, NoReply: true}},
-		{line: "stats items", want: Command{Verb: Stats, Arg: []byte("items")}},
+		{line: "stats items", want: Command{Verb: Stats, Arg: []byte("stats"), Keys: []byte(" items")}},
+		{line: "lru_crawler metadump all", want: Command{Verb: Admin, Arg: []byte("lru_crawler"), Keys: []byte(" metadump all")}},
+		{line: "mg k v", want: Command{Verb: MetaGet, Keys: []byte(" k v")}},
 		{line: "verbosity 1", want: Command{Verb: Verbosity}},
 		{line: "quit", want: Command{Verb: Quit}},
 

@@ -142,6 +142,7 @@ func (s *session) binaryGet() {
 		it, ok = s.srv.store.Get(r.Key)
 		s.stats.got(ok)
 	}
+	s.noteGet(r.Key, it, ok)
 	reply := protocol.BinaryReply{}
 	if withKey {
 		reply.KeyLen = len(r.Key)
@@ -225,7 +226,7 @@ func (s *session) endBinaryValue() {
 		return
 	}
 	s.reading = false
-	status, cas := s.pending.Commit(s.mode, s.req.CAS)
+	status, cas := s.commitOn(store.Terms{Mode: s.mode, Compare: s.req.CAS != 0, CAS: s.req.CAS})
 	if s.mode == store.CAS {
 		s.stats.cas(status)
 	}
@@ -244,7 +245,9 @@ func (s *session) endBinaryValue() {
 }
 
 func (s *session) binaryDelete() {
-	switch s.srv.store.DeleteIf(s.req.Key, s.req.CAS) {
+	status := s.srv.store.DeleteIf(s.req.Key, s.req.CAS)
+	s.noteDelete(s.req.Key, "delete", status == store.Stored)
+	switch status {
 	case store.Stored:
 		s.stats.deleteHits.Add(1)
 		s.succeed(0)

@@ -92,7 +92,7 @@ func (s *session) metaKey() {
 		o.text = append(o.text, s.meta.Key...)
 		return
 	}
-	o.text = append(base64.StdEncoding.AppendEncode(o.text, s.meta.Key), " b"...)
+	o.text = append(appendBase64(o.text, s.meta.Key), " b"...)
 }
 
 func (s *session) metaUint(letter byte, n uint64) {
@@ -114,6 +114,7 @@ func (s *session) metaGet() {
 				s.metaValue(it)
 			}
 			s.stats.metaGot(m.HasTTL, true)
+			s.noteMetaGet(true)
 			return
 		}
 		if !m.HasVivify {
@@ -125,6 +126,7 @@ func (s *session) metaGet() {
 		}
 	}
 	s.stats.metaGot(m.HasTTL, false)
+	s.noteMetaGet(false)
 	s.metaReply(metaMiss, true)
 }
 
@@ -240,6 +242,8 @@ func (s *session) metaValue(it store.Item) {
 	s.out.endLine()
 }
 
+func appendBase64(dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }
+
 func abs(n int64) int64 { return max(n, -n) }
 
 // metaDebug is me.
@@ -250,7 +254,7 @@ func (s *session) metaDebug() {
 		o.begin()
 		o.text = append(o.text, "ME "...)
 		if m.Binary {
-			o.text = base64.StdEncoding.AppendEncode(o.text, m.Key)
+			o.text = appendBase64(o.text, m.Key)
 		} else {
 			o.text = append(o.text, m.Key...)
 		}

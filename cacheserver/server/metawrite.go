@@ -53,7 +53,7 @@ func (s *session) commitMeta() {
 		Mode: s.mode, Compare: m.HasCAS && comparesCAS(s.mode, m.CAS), CAS: m.CAS, NewCAS: m.NewCAS,
 		Outdated: m.Invalidate && !joins(s.mode), Vivify: m.HasVivify && joins(s.mode),
 	}
-	status, cas := s.pending.CommitOn(t)
+	status, cas := s.commitOn(t)
 	if t.Compare && !joins(s.mode) {
 		s.stats.cas(status)
 	}
@@ -136,6 +136,7 @@ func (s *session) metaDelete() {
 		code = metaNotStored // until the next try
 	}
 	s.stats.deleted(code == metaDone)
+	s.noteDelete(m.Key, "md", code == metaDone)
 	s.metaReply(code, code == metaDone)
 }
 

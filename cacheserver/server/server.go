@@ -7,6 +7,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,12 +38,22 @@ type Config struct {
 	Protocol    Protocol // that clients may speak, memcached's -B; default Auto
 	// SASL checks who may speak to the server, memcached's -S; nil is everybody. With it Protocol is Binary. It is called by
 	// several goroutines at once.
-	SASL     func(user, password []byte) bool
-	AuthFile *AuthFile      // who may speak to the server, memcached's -Y; nil is everybody. With it Protocol is ASCII
-	UDP      []*net.UDPConn // sockets for requests in datagrams; Close closes them. Not with SASL or AuthFile
-	Settings [][2]string    // lines of `stats settings`: name, value
-	Verbose  int            // memcached's -v: 2 logs commands and replies
-	Log      io.Writer      // where to; needed with Verbose; written to by several goroutines at once
+	SASL          func(user, password []byte) bool
+	AuthFile      *AuthFile           // who may speak to the server, memcached's -Y; nil is everybody. With it Protocol is ASCII
+	UDP           []*net.UDPConn      // sockets for requests in datagrams; Close closes them. Not with SASL or AuthFile
+	NoDump        bool                // refuse dumps of keys and stats detail, memcached's -X
+	NoWatch       bool                // refuse watch, memcached's -W
+	Delimiter     byte                // what ends the prefix of a key in stats detail, memcached's -D; default ':'
+	Detail        bool                // count by prefix from the start
+	WatcherBuffer int                 // bytes that a watcher may fall behind; default 256 KiB
+	StaleWindow   bool                // stats has the figures of the store's stale window
+	Crawler       Crawler             // how dead items are looked for in the background
+	Shutdown      func(graceful bool) // ends the program, for the shutdown command, memcached's -A; nil refuses it
+	Reload        func() error        // reads certificates and the like again, for refresh_certs; nil if there are none
+	TestClock     *Clock              // the clock that debugtime moves; nil refuses that command and debugitem
+	Settings      [][2]string         // lines of `stats settings`: name, value
+	Verbose       int                 // memcached's -v: 2 logs commands and replies
+	Log           io.Writer           // where to; needed with Verbose; written to by several goroutines at once
 }
 
 // Server serves one store. Its methods may be called by any goroutine.
@@ -58,6 +69,11 @@ type Server struct {
 	totalConns     atomic.Uint64
 	rejected       atomic.Uint64
 	listenDisabled atomic.Uint64
+	callers        callers
+	events         events
+	prefixes       prefixes
+	crawler        crawler
+	watching       sync.WaitGroup // goroutines of connections that no worker serves
 	roomAgain      chan struct{}
 	stopped        chan struct{}
 }
@@ -69,6 +85,10 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 	setDefault(&cfg.MaxConns, 1024)
 	setDefault(&cfg.KeyMax, 250)
 	setDefault(&cfg.MaxRequests, 20)
+	setDefault(&cfg.WatcherBuffer, 256<<10)
+	if cfg.Delimiter == 0 {
+		cfg.Delimiter = ':'
+	}
 	switch {
 	case cfg.SASL != nil && cfg.AuthFile != nil:
 		return nil, errors.New("cacheserver: SASL speaks the binary protocol only, a file of users the text protocol: choose one")
@@ -88,6 +108,9 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 		roomAgain: make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 	}
+	s.prefixes.on.Store(cfg.Detail)
+	s.crawler.set(cfg.Crawler)
+	st.OnEvict(s.evicted)
 	for range cfg.Workers {
 		w, err := newWorker(s)
 		if err != nil {
@@ -115,9 +138,7 @@ func (s *Server) closeWorkers() {
 func (s *Server) Serve() {
 	var running, accepting sync.WaitGroup
 	for _, w := range s.workers {
-		running.Go(func() {
-			w.run()
-		})
+		running.Go(w.run)
 	}
 	for i, l := range s.listeners {
 		accepting.Go(func() { s.accept(l, i) })
@@ -127,12 +148,15 @@ func (s *Server) Serve() {
 			accepting.Go(func() { s.serveUDP(conn, &w.stats) })
 		}
 	}
+	s.watching.Go(s.maintain)
 	accepting.Wait()
+	s.callers.closeAll()
 	for _, w := range s.workers {
 		w.stop.Store(true)
 		w.signal()
 	}
 	running.Wait()
+	s.watching.Wait()
 	s.closeWorkers()
 }
 
@@ -168,13 +192,24 @@ func (s *Server) accept(l net.Listener, first int) {
 			c.Close()
 			continue
 		}
-		fd, err := detach(c)
-		if err != nil {
-			continue
-		}
 		s.conns.Add(1)
 		s.totalConns.Add(1)
-		s.workers[next%len(s.workers)].hand(fd)
+		w := s.workers[next%len(s.workers)]
+		if t, ok := c.(*tls.Conn); ok {
+			s.watching.Go(func() { s.serveStream(t, &w.stats) })
+			continue
+		}
+		fd, err := detach(c)
+		if err != nil {
+			s.connClosed()
+			continue
+		}
+		k := s.newCaller(fd, c)
+		if !s.callers.add(k, nil) {
+			w.release(k)
+			continue
+		}
+		w.hand(k)
 	}
 }
 

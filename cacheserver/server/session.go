@@ -20,7 +20,9 @@ type session struct {
 	closing  bool  // no more is read; the connection ends when all is written
 	budget   int   // requests that may still be done before others have their turn
 	segments [][]byte
-	id       int // the socket's number, for the log
+	id       int     // the socket's number, for the log
+	caller   *caller // who it is; nil over UDP
+	idled    bool    // the conversation was ended because nothing came
 
 	language language
 	textState
@@ -110,11 +112,29 @@ func (s *session) flush(exptime int64) {
 	s.srv.store.FlushAll(at)
 }
 
+// busy tells whether there is something to go on with though no byte is left.
+func (s *session) busy() bool { return s.inGet || s.dump != nil }
+
+// reason tells watchers why the conversation has ended.
+func (s *session) reason() string {
+	switch {
+	case s.idled:
+		return "idle_timeout"
+	case s.closing:
+		return "normal"
+	}
+	return "error"
+}
+
 // end gives back what an ended conversation holds.
 func (s *session) end() {
 	if s.reading {
 		s.pending.Abort()
 		s.reading = false
 	}
+	for _, it := range s.held {
+		it.Release()
+	}
+	s.held = nil
 	s.out.reset()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -26,10 +27,20 @@ func (s *Server) writeStats(o *output, what string) {
 		for _, b := range s.store.SizeHistogram() {
 			stat(o, strconv.Itoa(b.Size), b.Count)
 		}
+	case "conns":
+		s.connStats(o)
+	case "detail on", "detail off", "detail dump": // as the binary protocol names them
+		s.detail(o, strings.TrimPrefix(what, "detail "))
+		return
 	case "reset":
 		for _, w := range s.workers {
 			w.stats.reset()
 		}
+		s.store.ResetStats()
+		s.prefixes.reset()
+		s.totalConns.Store(0)
+		s.rejected.Store(0)
+		s.listenDisabled.Store(0)
 		o.line("RESET")
 		return
 	default:
@@ -99,10 +110,15 @@ func (s *Server) generalStats(o *output) {
 		stat(o, name, 0)
 	}
 	stat(o, "slabs_moved", st.PagesMoved)
-	for _, name := range []string{"malloc_fails", "log_worker_dropped", "log_worker_written", "log_watcher_skipped",
-		"log_watcher_sent", "log_watchers", "unexpected_napi_ids", "round_robin_fallback"} {
-		stat(o, name, 0)
-	}
+	stat(o, "malloc_fails", 0)
+	skipped, sent := s.events.skipped.Load(), s.events.sent.Load()
+	stat(o, "log_worker_dropped", 0)
+	stat(o, "log_worker_written", skipped+sent)
+	stat(o, "log_watcher_skipped", skipped)
+	stat(o, "log_watcher_sent", sent)
+	stat(o, "log_watchers", s.events.count())
+	stat(o, "unexpected_napi_ids", 0)
+	stat(o, "round_robin_fallback", 0)
 	stat(o, "bytes", st.Bytes)
 	stat(o, "curr_items", st.CurrItems)
 	stat(o, "total_items", st.TotalItems)
@@ -111,9 +127,14 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "evicted_unfetched", st.EvictedUnfetched)
 	stat(o, "evictions", st.Evictions)
 	stat(o, "reclaimed", st.Reclaimed)
-	stat(o, "crawler_reclaimed", 0)
-	stat(o, "crawler_items_checked", 0)
+	checked, removed, _ := s.crawler.figures()
+	stat(o, "crawler_reclaimed", removed)
+	stat(o, "crawler_items_checked", checked)
 	stat(o, "lrutail_reflocked", 0)
+	if s.cfg.StaleWindow {
+		stat(o, "stale_hits", st.StaleHits)
+		stat(o, "elected_misses", st.ElectedMisses)
+	}
 }
 
 // commandStats are the lines about commands.

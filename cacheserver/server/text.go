@@ -25,14 +25,21 @@ type textState struct {
 	after   string // the reply to a refused data block
 	partial []byte // the keys of a get line that is answered in parts
 	inGet   bool
+	dump    *dump        // a dump of the items that is under way
+	held    []store.Item // references that debugitem has taken
+	watch   eventKinds   // the connection is to become a watcher of these
 	// admitted: who is talking has authenticated himself, where that is asked for
 	admitted bool
 }
 
 // stepText does one line, or goes on with a get line; see step.
 func (s *session) stepText(b []byte) (used int, more bool) {
-	if s.inGet {
+	switch {
+	case s.inGet:
 		s.getKeys()
+		return 0, true
+	case s.dump != nil:
+		s.dumpSome()
 		return 0, true
 	}
 	end := bytes.IndexByte(b, '\n')
@@ -107,7 +114,9 @@ func (s *session) run(line []byte) {
 	case protocol.FlushAll:
 		s.flushAll()
 	case protocol.Stats:
-		s.srv.writeStats(&s.out, string(c.Arg))
+		s.textStats(protocol.Words(c.Keys))
+	case protocol.Admin:
+		s.admin(string(c.Arg), protocol.Words(c.Keys))
 	case protocol.Version:
 		s.reply("VERSION " + Version)
 	case protocol.Verbosity:
@@ -160,6 +169,7 @@ func (s *session) get(key []byte, withCAS bool) {
 		it, ok = s.srv.store.Get(key)
 	}
 	s.stats.got(ok)
+	s.noteGet(key, it, ok)
 	if !ok {
 		return
 	}
@@ -234,7 +244,7 @@ func (s *session) endOfBlock(b []byte) (used int) {
 }
 
 func (s *session) commit() {
-	status, _ := s.pending.Commit(s.mode, s.cmd.CAS)
+	status, _ := s.commitOn(store.Terms{Mode: s.mode, Compare: s.mode == store.CAS, CAS: s.cmd.CAS})
 	if s.cmd.Verb == protocol.CAS {
 		s.stats.cas(status)
 	}
@@ -256,13 +266,14 @@ func (s *session) commit() {
 }
 
 func (s *session) delete() {
-	if s.srv.store.Delete(s.cmd.Key) == store.Stored {
-		s.stats.deleteHits.Add(1)
+	ok := s.srv.store.Delete(s.cmd.Key) == store.Stored
+	s.stats.deleted(ok)
+	s.noteDelete(s.cmd.Key, "delete", ok)
+	if ok {
 		s.say("DELETED")
-		return
+	} else {
+		s.say("NOT_FOUND")
 	}
-	s.stats.deleteMisses.Add(1)
-	s.say("NOT_FOUND")
 }
 
 func (s *session) touch() {

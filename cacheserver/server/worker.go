@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"net"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -35,7 +37,7 @@ type worker struct {
 	lastKick int64
 
 	mu    sync.Mutex
-	inbox []int // sockets that were accepted for this worker
+	inbox []*caller // connections that were accepted for this worker
 	stop  atomic.Bool
 }
 
@@ -48,7 +50,6 @@ type conn struct {
 	hungUp   bool   // nothing comes behind those bytes
 	writing  bool   // waits until the client has read
 	waiting  bool   // has its turn later: it is among the worker's ready ones
-	lastRead int64  // unix seconds
 }
 
 func newWorker(srv *Server) (*worker, error) {
@@ -78,10 +79,10 @@ func (w *worker) register(fd, op int, events uint32) error {
 	return unix.EpollCtl(w.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// hand gives an accepted socket to the worker. Any goroutine may call it.
-func (w *worker) hand(fd int) {
+// hand gives an accepted connection to the worker. Any goroutine may call it.
+func (w *worker) hand(k *caller) {
 	w.mu.Lock()
-	w.inbox = append(w.inbox, fd)
+	w.inbox = append(w.inbox, k)
 	w.mu.Unlock()
 	w.signal()
 }
@@ -147,21 +148,21 @@ func (w *worker) takeIn() {
 	inbox := w.inbox
 	w.inbox = nil
 	w.mu.Unlock()
-	for _, fd := range inbox {
-		c := &conn{fd: fd, lastRead: w.now}
-		c.srv, c.stats, c.id = w.srv, &w.stats, fd
-		if err := w.register(fd, unix.EPOLL_CTL_ADD, connEvents); err != nil {
-			unix.Close(fd)
-			w.srv.connClosed()
+	for _, k := range inbox {
+		c := &conn{fd: k.id}
+		c.srv, c.stats, c.id, c.caller = w.srv, &w.stats, k.id, k
+		if err := w.register(c.fd, unix.EPOLL_CTL_ADD, socketEvents); err != nil {
+			w.release(k)
 			continue
 		}
-		w.conns[int32(fd)] = c
+		w.conns[int32(c.fd)] = c
+		w.srv.events.connNew(k)
 	}
 }
 
-// connEvents are what a connection's socket tells of, each once when it becomes true: the kernel need not look at a
+// socketEvents are what a connection's socket tells of, each once when it becomes true: the kernel need not look at a
 // socket again that has been dealt with, and nothing has to be registered anew.
-const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+const socketEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 // serve does what a connection's event allows and tells whether the connection goes on.
 func (w *worker) serve(c *conn, events uint32) bool {
@@ -227,7 +228,7 @@ func (w *worker) receive(c *conn, b []byte) (got int, more bool) {
 		return 0, errors.Is(err, unix.EAGAIN)
 	}
 	c.readable = got == len(b) || c.hungUp
-	c.lastRead = w.now
+	c.caller.lastRead.Store(w.now)
 	w.stats.bytesRead.Add(uint64(got))
 	return got, true
 }
@@ -261,7 +262,10 @@ func (w *worker) work(c *conn, b []byte) bool {
 			return true
 		case c.closing:
 			return false
-		case turn && (len(b) > 0 || c.inGet):
+		case c.watch != 0:
+			w.handOver(c)
+			return true
+		case turn && (len(b) > 0 || c.busy()):
 			w.yield(c, b)
 			return true
 		case full:
@@ -298,7 +302,7 @@ func (w *worker) turns() {
 
 // goOn works off what was read, then reads.
 func (w *worker) goOn(c *conn) bool {
-	if len(c.left) > 0 || c.inGet {
+	if len(c.left) > 0 || c.busy() {
 		c.budget = w.srv.cfg.MaxRequests
 		if !w.work(c, append(w.buf[:0], c.left...)) {
 			return false
@@ -341,8 +345,39 @@ func (w *worker) flush(c *conn) (done bool, err error) {
 func (w *worker) end(c *conn) {
 	delete(w.conns, int32(c.fd))
 	c.session.end()
-	unix.Close(c.fd)
+	w.srv.events.connClose(c.caller, c.reason())
+	w.release(c.caller)
+}
+
+// release gives back what a connection holds besides its conversation.
+func (w *worker) release(k *caller) {
+	w.srv.callers.remove(k)
+	unix.Close(k.id)
 	w.srv.connClosed()
+}
+
+// handOver lets a connection become a watcher, with a goroutine of its own.
+func (w *worker) handOver(c *conn) {
+	delete(w.conns, int32(c.fd))
+	c.session.end()
+	_ = w.register(c.fd, unix.EPOLL_CTL_DEL, 0)
+	w.srv.watching.Go(func() {
+		file := os.NewFile(uintptr(c.fd), "watcher") // the socket is its own from here on
+		defer func() {
+			w.srv.callers.remove(c.caller)
+			file.Close()
+			w.srv.connClosed()
+		}()
+		conn, err := net.FileConn(file) // has a socket of its own for the same connection
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if w.srv.callers.add(c.caller, func() { conn.Close() }) {
+			w.srv.serveWatcher(conn, c.caller, c.watch)
+		}
+		w.srv.events.connClose(c.caller, c.reason())
+	})
 }
 
 // endAll closes all, those that nobody has begun to serve too.
@@ -352,9 +387,8 @@ func (w *worker) endAll() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, fd := range w.inbox {
-		unix.Close(fd)
-		w.srv.connClosed()
+	for _, k := range w.inbox {
+		w.release(k)
 	}
 	w.inbox = nil
 }
@@ -367,8 +401,9 @@ func (w *worker) kickIdle() {
 	}
 	w.lastKick = w.now
 	for _, c := range w.conns {
-		if w.now-c.lastRead > limit {
+		if w.now-c.caller.lastRead.Load() > limit {
 			w.stats.idleKicks.Add(1)
+			c.idled = true
 			w.end(c)
 		}
 	}

@@ -78,6 +78,9 @@ func (s *Store) expel(r ref, now uint32) {
 	st.mu.Lock()
 	if state := c.state().Load(); state&bitLinked != 0 {
 		k, cond := s.classOf(r), s.conditionOf(c, now)
+		if fn := s.onEvict.Load(); fn != nil && !cond.dead() {
+			(*fn)(c.key(), s.info(r, c))
+		}
 		k.mu.Lock()
 		k.evicting.count(c, state, cond, now)
 		k.mu.Unlock()

@@ -73,6 +73,9 @@ func (s *Store) consider(k *class, r ref, c chunk, now uint32) (victim, bool) {
 // evict removes the victim and returns its chunk for the next item. It is 0 if somebody came to refer to the item
 // meanwhile: that is possible by way of a piece of its chain only (see drain). It unlocks the victim's stripe and the class.
 func (s *Store) evict(k *class, v victim, now uint32) ref {
+	if fn := s.onEvict.Load(); fn != nil && !v.cond.dead() {
+		(*fn)(v.c.key(), s.info(v.ref, v.c))
+	}
 	state := v.c.state().Load()
 	first := v.c.firstPiece()
 	won := state&refMask == 1 && v.c.state().CompareAndSwap(state, kindFree)

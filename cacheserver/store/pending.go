@@ -164,3 +164,12 @@ func (s *Store) mayStore(t Terms, old ref, c chunk) Status {
 	}
 	return Stored
 }
+
+// Key returns the item's key, until the item is committed or aborted.
+func (p *Pending) Key() []byte { return p.c.key() }
+
+// Len returns the length of the whole value in bytes.
+func (p *Pending) Len() int { return p.c.valueLen() }
+
+// Exptime returns when the item is to expire, in unix seconds; 0 is never.
+func (p *Pending) Exptime() int64 { return int64(p.c.exptime()) }

@@ -50,9 +50,18 @@ func TestStaleIsNoItem(t *testing.T) {
 		wantValue(t, s, key, []byte("1"))
 	}
 	for name, gone := range map[string]func(key []byte) bool{
-		"add":       func(k []byte) bool { status, _, _ := put(s, Add, string(k), []byte("new"), 0, 0, 0); return status == Stored },
-		"replace":   func(k []byte) bool { status, _, _ := put(s, Replace, string(k), nil, 0, 0, 0); return status == NotStored },
-		"append":    func(k []byte) bool { status, _, _ := put(s, Append, string(k), nil, 0, 0, 0); return status == NotStored },
+		"add": func(k []byte) bool {
+			status, _, _ := put(s, Add, string(k), []byte("new"), 0, 0, 0)
+			return status == Stored
+		},
+		"replace": func(k []byte) bool {
+			status, _, _ := put(s, Replace, string(k), nil, 0, 0, 0)
+			return status == NotStored
+		},
+		"append": func(k []byte) bool {
+			status, _, _ := put(s, Append, string(k), nil, 0, 0, 0)
+			return status == NotStored
+		},
 		"incr":      func(k []byte) bool { _, _, status := s.Delta(k, 1, false, 0); return status == NotFound },
 		"touch":     func(k []byte) bool { return s.Touch(k, 0) == NotFound },
 		"edit":      func(k []byte) bool { return !s.Edit(k, func(Entry) { t.Error("found") }) },

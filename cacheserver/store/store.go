@@ -121,6 +121,7 @@ type Store struct {
 		mu sync.Mutex
 		at atomic.Int64 // unix time of a flush to come; 0 is none
 	}
+	onEvict    atomic.Pointer[func([]byte, ItemInfo)]
 	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
 	pagesMoved atomic.Uint64
 }
@@ -161,6 +162,16 @@ func (s *Store) Close() error {
 
 // HugePages says whether the system has promised huge pages for the items (Config.HugePages, best effort).
 func (s *Store) HugePages() bool { return s.slabs.huge }
+
+// OnEvict sets what is called for each live item that has to make room for another; nil is nothing. fn is called with locks
+// held: it must not call the store, nor keep the key, nor take long.
+func (s *Store) OnEvict(fn func(key []byte, it ItemInfo)) {
+	if fn == nil {
+		s.onEvict.Store(nil)
+		return
+	}
+	s.onEvict.Store(&fn)
+}
 
 // now reads the clock, as items keep it: unix seconds in 32 bits. A flush whose time has come takes effect first.
 func (s *Store) now() uint32 {

@@ -26,24 +26,39 @@ type walked struct {
 	keyEnd int
 }
 
-// Walk calls fn for each live item until fn returns false. No lock is held during the call, and none for long: an item
-// that is there all the while is shown exactly once, one that comes or goes meanwhile at most once. key is valid only
-// during the call.
+// Scanner walks over the items of a store step by step. The zero Scanner stands at the beginning. It is used by one
+// goroutine at a time.
+type Scanner struct {
+	stripe uint32
+	at     cursor
+	items  []walked
+	keys   []byte
+}
+
+// Scan calls fn for some live items, a few hundred at most, and tells whether there are more to come by a next call. No lock
+// is held during the calls, and none for long: an item that is there all the while is shown exactly once, one that comes or goes
+// meanwhile at most once. key is valid only during the call.
+func (s *Store) Scan(sc *Scanner, fn func(key []byte, it ItemInfo)) (more bool) {
+	if sc.stripe >= stripes {
+		return false
+	}
+	sc.items, sc.keys, sc.at = s.walkSome(sc.stripe, sc.at, sc.items[:0], sc.keys[:0])
+	if sc.at == 0 {
+		sc.stripe++
+	}
+	start := 0
+	for _, it := range sc.items {
+		fn(sc.keys[start:it.keyEnd], it.info)
+		start = it.keyEnd
+	}
+	return sc.stripe < stripes
+}
+
+// Walk calls fn for each live item until fn returns false. See Scan.
 func (s *Store) Walk(fn func(key []byte, it ItemInfo) bool) {
-	var items []walked
-	var keys []byte
-	for i := range uint32(stripes) {
-		for at, more := cursor(0), true; more; {
-			items, keys, at = s.walkSome(i, at, items[:0], keys[:0])
-			more = at != 0
-			start := 0
-			for _, it := range items {
-				if !fn(keys[start:it.keyEnd], it.info) {
-					return
-				}
-				start = it.keyEnd
-			}
-		}
+	var sc Scanner
+	for going, more := true, true; going && more; {
+		more = s.Scan(&sc, func(key []byte, it ItemInfo) { going = going && fn(key, it) })
 	}
 }
 

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+
+	"pagegate/cacheserver/store"
+)
+
+// dump is a list of the items that is under way: lru_crawler metadump, mgdump, and stats cachedump.
+type dump struct {
+	scan    store.Scanner
+	classes map[int]bool // nil is all
+	line    func(*output, []byte, store.ItemInfo)
+	left    int // items that may still be listed; -1 is all
+	end     string
+}
+
+// beginDump starts lru_crawler metadump or mgdump.
+func (s *session) beginDump(classes string, keysOnly bool) {
+	if s.srv.cfg.NoDump {
+		s.say("ERROR metadump not allowed")
+		return
+	}
+	ids, ok := parseClasses(classes)
+	if !ok {
+		s.say("BADCLASS invalid class id")
+		return
+	}
+	d := &dump{classes: ids, left: -1, line: s.srv.metadumpLine, end: "END"}
+	if keysOnly {
+		d.line, d.end = mgdumpLine, "EN"
+	}
+	s.reply("OK")
+	s.dump = d
+}
+
+// beginCacheDump starts stats cachedump CLASS LIMIT.
+func (s *session) beginCacheDump(w []string) {
+	if s.srv.cfg.NoDump {
+		s.reply("CLIENT_ERROR stats cachedump not allowed")
+		return
+	}
+	if len(w) != 2 {
+		s.reply("CLIENT_ERROR bad command line")
+		return
+	}
+	class, err1 := strconv.Atoi(w[0])
+	limit, err2 := strconv.Atoi(w[1])
+	switch {
+	case err1 != nil || err2 != nil || limit < 0:
+		s.reply("CLIENT_ERROR bad command line format")
+	case class < 1 || class > 63:
+		s.reply("CLIENT_ERROR Illegal slab id")
+	default:
+		if limit == 0 {
+			limit = -1
+		}
+		s.dump = &dump{classes: map[int]bool{class: true}, left: limit, line: s.srv.cacheDumpLine, end: "END"}
+	}
+}
+
+// dumpSome lists some items, as many as the client may be owed.
+func (s *session) dumpSome() {
+	d := s.dump
+	for more := true; !s.out.full(); {
+		more = d.left != 0 && s.srv.store.Scan(&d.scan, func(key []byte, it store.ItemInfo) {
+			if d.left == 0 || d.classes != nil && !d.classes[it.Class] {
+				return
+			}
+			if d.left > 0 {
+				d.left--
+			}
+			d.line(&s.out, key, it)
+		})
+		if !more {
+			s.dump = nil
+			s.reply(d.end)
+			return
+		}
+	}
+}
+
+// metadumpLine lists an item; the lines end without a carriage return, as memcached's.
+func (s *Server) metadumpLine(o *output, key []byte, it store.ItemInfo) {
+	exp, fetch := int64(-1), "no"
+	if it.Exptime != 0 {
+		exp = it.Exptime
+	}
+	if it.Fetched {
+		fetch = "yes"
+	}
+	from := len(o.text)
+	o.text = fmt.Appendf(o.text, "key=%s exp=%d la=%d cas=%d fetch=%s cls=%d size=%d flags=%d\n",
+		uriEncode(key), exp, it.LastAccess, it.CAS, fetch, it.Class, it.Size, it.Flags)
+	o.appended(from)
+}
+
+// mgdumpLine lists an item as a command that gets it.
+func mgdumpLine(o *output, key []byte, _ store.ItemInfo) {
+	o.begin()
+	if plainKey(key) {
+		o.text = append(append(o.text, "mg "...), key...)
+	} else {
+		o.text = append(appendBase64(append(o.text, "mg "...), key), " b"...)
+	}
+	o.endLine()
+}
+
+// plainKey tells whether a key can stand in a command as it is.
+func plainKey(key []byte) bool {
+	for _, c := range key {
+		if c <= ' ' || c == 0x7F {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) cacheDumpLine(o *output, key []byte, it store.ItemInfo) {
+	exp := it.Exptime
+	if exp == 0 {
+		exp = s.started - 2 // what memcached shows for never: before it was started
+	}
+	o.begin()
+	o.text = fmt.Appendf(o.text, "ITEM %s [%d b; %d s]", key, it.Len, exp)
+	o.endLine()
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+)
+
+// sslOptions are the -o options about TLS, as memcached names them.
+type sslOptions struct {
+	chainCert  string // file of the certificate and its chain, PEM
+	key        string // file of its key, PEM
+	verifyMode int    // 0 and 3: ask for no client certificate, 1: take one, 2: demand one
+	caCert     string // file of the certificates that sign clients', PEM
+	minVersion int    // 0 TLS 1.0, 1 TLS 1.1, 2 TLS 1.2, 3 TLS 1.3
+}
+
+// table are the options for extended.set.
+func (o *sslOptions) table() []extendedOption {
+	return []extendedOption{
+		{name: "ssl_chain_cert", arg: "FILE", help: "for -Z: the certificate and its chain, PEM", text: &o.chainCert},
+		{name: "ssl_key", arg: "FILE", help: "for -Z: the certificate's key, PEM", text: &o.key},
+		{name: "ssl_ca_cert", arg: "FILE", help: "for -Z: the certificates that sign clients', PEM (default the system's)", text: &o.caCert},
+		{name: "ssl_verify_mode", arg: "0-3", help: "for -Z: 1 checks a client's certificate if there is one, 2 demands one, 0 and 3 ask for none (default 0)", number: &o.verifyMode, max: 3},
+		{name: "ssl_min_version", arg: "0-3", help: "for -Z: 0 to 3 for TLS 1.0 to 1.3 (default 2)", number: &o.minVersion, max: 3},
+		{name: "ssl_ciphers", arg: "LIST", idle: "the TLS library chooses ciphers that are known to be safe"},
+		{name: "ssl_keyformat", arg: "N", idle: "keys are PEM"},
+		{name: "ssl_wbuf_size", arg: "KIB", idle: "a TLS record is written at once"},
+		{name: "ssl_session_cache", idle: "sessions are resumed by tickets"},
+		{name: "ssl_kernel_tls", idle: "the TLS library has no kernel TLS"},
+	}
+}
+
+// certificates is a TLS configuration whose files can be read again while it is in use.
+type certificates struct {
+	options sslOptions
+	current atomic.Pointer[tls.Config]
+}
+
+// newCertificates reads the files that -Z needs.
+func newCertificates(o sslOptions) (*certificates, error) {
+	if o.chainCert == "" || o.key == "" {
+		return nil, errors.New("-Z: want -o ssl_chain_cert=FILE and -o ssl_key=FILE")
+	}
+	c := &certificates{options: o}
+	return c, c.reload()
+}
+
+// reload reads the files again; on an error the former ones stay in use. New connections use what is read.
+func (c *certificates) reload() error {
+	pair, err := tls.LoadX509KeyPair(c.options.chainCert, c.options.key)
+	if err != nil {
+		return fmt.Errorf("-o ssl_chain_cert, ssl_key: %w", err)
+	}
+	cfg := &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		MinVersion:   uint16(tls.VersionTLS10 + c.options.minVersion),
+		ClientAuth:   [...]tls.ClientAuthType{tls.NoClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert, tls.NoClientCert}[c.options.verifyMode],
+	}
+	if c.options.caCert != "" {
+		pem, err := os.ReadFile(c.options.caCert)
+		if err != nil {
+			return fmt.Errorf("-o ssl_ca_cert: %w", err)
+		}
+		cfg.ClientCAs = x509.NewCertPool()
+		if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("-o ssl_ca_cert: %s holds no certificate in PEM", c.options.caCert)
+		}
+	}
+	c.current.Store(cfg)
+	return nil
+}
+
+// config is what a listener uses: it looks the current configuration up for each connection. mode is that of listenAddress.
+func (c *certificates) config(mode string) *tls.Config {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		cfg := c.current.Load()
+		switch mode {
+		case "mtls":
+			cfg = cfg.Clone()
+			cfg.ClientAuth = tls.RequireAndVerifyClientCert
+		case "btls":
+			cfg = cfg.Clone()
+			cfg.ClientAuth = tls.NoClientCert
+		}
+		return cfg, nil
+	}}
+}
