@@ -17,6 +17,7 @@ type cacheOptions struct {
 	slice        time.Duration
 	rounds       int
 	only         string
+	items        int // that the server holds whose slowest answers are looked at
 }
 
 // defaultSlice is the length of one turn of load.

@@ -33,6 +33,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&o.threads, "threads", 4, "both servers' -t")
 	fs.DurationVar(&o.slice, "slice", defaultSlice, "length of one turn of load")
 	fs.IntVar(&o.rounds, "rounds", 5, "turns that each server gets per load")
+	fs.IntVar(&o.items, "items", 2_000_000, "items that the full server holds in the section tail")
 	fs.StringVar(&o.only, "only", "", "run the sections whose name contains this")
 	if err := fs.Parse(args); err != nil {
 		return err

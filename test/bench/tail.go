@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strconv"
 )
 
-// benchTail compares the slowest answers of a server that holds two million items, while they are read and set anew,
+// benchTail compares the slowest answers of a server that holds as many items as asked for, while they are read and set anew,
 // with those of an empty one.
 func benchTail(ctx context.Context, o cacheOptions, out io.Writer) error {
-	t := newTable(out, "get 100 B, 10% sets", "p99.9 empty", "p99.9 2 million items", "ratio", "max empty", "max 2 million")
+	t := newTable(out, "get 100 B, 10% sets", "p99.9 empty", fmt.Sprintf("p99.9 %d items", o.items), "ratio", "max empty", "max")
 	for _, program := range []struct{ name, path string }{{"cacheserver", o.server}, {"memcached", o.peer}} {
 		empty, full, err := o.tails(ctx, program.name, program.path)
 		if err != nil {
@@ -29,10 +30,10 @@ func (o cacheOptions) tails(ctx context.Context, name, path string) (empty, full
 		}
 		defer servers[i].stop()
 	}
-	if _, err := fillUp(servers[1], 100, 2_000_000); err != nil {
+	if _, err := fillUp(servers[1], 100, o.items); err != nil {
 		return nil, nil, err
 	}
-	l := load{name: "tail", size: 100, keys: 100_000, conns: 50, depth: 1, sets: 0.1}
+	l := load{name: "tail", size: 100, keys: min(o.items, 100_000), conns: 50, depth: 1, sets: 0.1}
 	results, err := o.takeTurns(ctx, l, pace, servers[0], servers[1])
 	if err != nil {
 		return nil, nil, err
