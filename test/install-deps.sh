@@ -21,6 +21,12 @@ done
 if command -v php >/dev/null && ! php -m | grep -qix memcached || ! command -v php >/dev/null; then
     packages+=(php-memcached)
 fi
+if ! command -v php >/dev/null || ! php -m | grep -qx memcache; then
+    packages+=(php-memcache)
+fi
+if ! [[ -x /usr/bin/python3 ]] || ! /usr/bin/python3 -c 'import pymemcache, pylibmc' 2>/dev/null; then
+    packages+=(python3-pymemcache python3-pylibmc)
+fi
 if ! command -v saslpasswd2 >/dev/null; then
     packages+=(sasl2-bin libsasl2-modules) # the latter has memcached's PLAIN
 fi
@@ -40,7 +46,7 @@ if [[ $(id -u) -ne 0 ]]; then
     root=(sudo)
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "the tests need nginx, memcached, libmemcached-tools, php with its memcached extension, curl, sasl2-bin and gcc; no apt-get here" >&2
+    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin and gcc; no apt-get here" >&2
     exit 1
 fi
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,4 +109,57 @@ func TestToolsOverUDP(t *testing.T) {
 		_, out := tool(t, tcp, "memccat", "--servers={}", "page")
 		return strings.Contains(out, "the page")
 	})
+}
+
+// Clients of other languages, each with its whole vocabulary, see the same of Debian's memcached and of this server.
+func TestClientsSameAsMemcached(t *testing.T) {
+	theirs, _ := realproc.Memcached(t)
+	ours, _ := start(t, Config{}, store.Config{})
+	for script, program := range map[string]string{
+		"with_pymemcache.py": "/usr/bin/python3", "with_pylibmc.py": "/usr/bin/python3", "with_extensions.php": "php",
+	} {
+		path, err := filepath.Abs(filepath.Join("testdata", "clients", script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCode, want := tool(t, theirs, program, path, theirs)
+		gotCode, got := tool(t, ours, program, path, ours)
+		if wantCode != 0 {
+			t.Errorf("%s fails with memcached itself: %s", script, want)
+		}
+		if gotCode != wantCode || got != want {
+			t.Errorf("%s: exit code %d\n%s\nmemcached: %d\n%s", script, gotCode, got, wantCode, want)
+		}
+	}
+}
+
+// memcached's own tool understands what it is told.
+func TestMemcachedTool(t *testing.T) {
+	const program = "/usr/share/memcached/scripts/memcached-tool"
+	theirs, _ := realproc.Memcached(t)
+	ours, _ := start(t, Config{Settings: [][2]string{{"maxbytes", "67108864"}}}, store.Config{})
+	dumps := make(map[string]string)
+	for _, addr := range []string{theirs, ours} {
+		c := dial(t, addr)
+		c.ask(t, "set one 1 0 3\r\nabc\r\nset /two?x=%20 0 0 2000\r\n"+strings.Repeat("v", 2000)+"\r\n", "STORED\r\nSTORED\r\n")
+		_, display := tool(t, addr, program, addr, "display")
+		if lines := strings.Split(strings.TrimSpace(display), "\n"); len(lines) != 3 || !strings.Contains(lines[0], "Item_Size") {
+			t.Errorf("display of %s: %s", addr, display)
+		}
+		_, stats := tool(t, addr, program, addr, "stats")
+		if !strings.Contains(stats, "curr_items") || !strings.Contains(stats, "Field") {
+			t.Errorf("stats: %s", stats)
+		}
+		_, settings := tool(t, addr, program, addr, "settings")
+		if !strings.Contains(settings, "maxbytes") {
+			t.Errorf("settings: %s", settings)
+		}
+		_, dump := tool(t, addr, program, addr, "dump")
+		lines := strings.Split(dump, "\n")
+		slices.Sort(lines)
+		dumps[addr] = strings.Join(lines, "\n")
+	}
+	if dumps[ours] != dumps[theirs] || !strings.Contains(dumps[ours], "add one 1 0 3") {
+		t.Errorf("dump: %s\nof memcached: %s", dumps[ours], dumps[theirs])
+	}
 }
