@@ -31,13 +31,21 @@ const (
 	Verbosity
 	Quit
 	Noop // the meta protocol's mn, which clients use as a fence
+	MetaGet
+	MetaSet
+	MetaDelete
+	MetaArithmetic
+	MetaDebug
 )
+
+// IsMeta tells whether the words behind the verb are ParseMeta's to read.
+func (v Verb) IsMeta() bool { return v >= MetaGet && v <= MetaDebug }
 
 // Command is one parsed line. Its slices point into the line.
 type Command struct {
 	Verb    Verb
 	Key     []byte // the single key of all but the get family
-	Keys    []byte // the rest of a get line from its first key on; see NextKey
+	Keys    []byte // the rest of a get line from its first key on, see NextKey, and of a meta command's, see ParseMeta
 	Flags   uint32
 	Exptime int64 // as sent: relative, absolute or negative
 	Length  int64 // bytes of the data block that follows

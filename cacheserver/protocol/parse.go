@@ -22,6 +22,9 @@ func Parse(line []byte, keyMax int, c *Command) (errLine string) {
 		return c.keys(rest)
 	case Gat, Gats:
 		return c.getAndTouch(rest)
+	case MetaGet, MetaSet, MetaDelete, MetaArithmetic, MetaDebug:
+		c.Keys = rest
+		return ""
 	}
 	var words [maxTokens][]byte
 	n := 0
@@ -240,6 +243,16 @@ func verbOf(w []byte) Verb {
 		return Quit
 	case "mn":
 		return Noop
+	case "mg":
+		return MetaGet
+	case "ms":
+		return MetaSet
+	case "md":
+		return MetaDelete
+	case "ma":
+		return MetaArithmetic
+	case "me":
+		return MetaDebug
 	}
 	return Unknown
 }

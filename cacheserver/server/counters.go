@@ -38,6 +38,24 @@ func (c *counters) touched(ok bool) {
 	}
 }
 
+// metaGot counts an mg, which is a touch where it sets the expiry.
+func (c *counters) metaGot(touches, ok bool) {
+	if touches {
+		c.cmdGet.Add(1)
+		c.touched(ok)
+		return
+	}
+	c.got(ok)
+}
+
+func (c *counters) deleted(ok bool) {
+	if ok {
+		c.deleteHits.Add(1)
+	} else {
+		c.deleteMisses.Add(1)
+	}
+}
+
 func (c *counters) cas(status store.Status) {
 	switch status {
 	case store.Stored:

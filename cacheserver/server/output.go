@@ -22,6 +22,7 @@ type output struct {
 	pieces []piece
 	items  []store.Item
 	owed   int
+	from   int // where the text that is being written begins
 	done   int // bytes of the pieces that have been written
 }
 
@@ -47,9 +48,18 @@ func (o *output) appended(from int) {
 }
 
 func (o *output) line(s string) {
-	from := len(o.text)
-	o.text = append(append(o.text, s...), '\r', '\n')
-	o.appended(from)
+	o.begin()
+	o.text = append(o.text, s...)
+	o.endLine()
+}
+
+// begin starts a line that is appended to the text piece by piece.
+func (o *output) begin() { o.from = len(o.text) }
+
+// endLine ends what begin has started.
+func (o *output) endLine() {
+	o.text = append(o.text, '\r', '\n')
+	o.appended(o.from)
 }
 
 // value appends an item's value. It takes over the item: it is released when its bytes have been written.

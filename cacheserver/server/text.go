@@ -19,6 +19,7 @@ const (
 // textState is what a session holds for a conversation in the text protocol.
 type textState struct {
 	cmd     protocol.Command
+	meta    protocol.Meta
 	tail    int // bytes of the data block's CR LF that have been seen
 	badTail bool
 	after   string // the reply to a refused data block
@@ -85,6 +86,10 @@ func (s *session) run(line []byte) {
 		return
 	}
 	c := &s.cmd
+	if c.Verb.IsMeta() {
+		s.runMeta()
+		return
+	}
 	switch c.Verb {
 	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
 		s.inGet = true
@@ -185,7 +190,12 @@ var modes = [...]store.Mode{
 // beginStore takes memory for the data block, or lets it pass by.
 func (s *session) beginStore() {
 	c := &s.cmd
-	err := s.beginValue(c.Key, c.Flags, c.Exptime, int(c.Length), modes[c.Verb])
+	s.beginBlock(c.Key, c.Flags, c.Exptime, c.Length, modes[c.Verb])
+}
+
+// beginBlock takes memory for a data block of so many bytes and its CR LF, or lets it pass by.
+func (s *session) beginBlock(key []byte, flags uint32, exptime, length int64, mode store.Mode) {
+	err := s.beginValue(key, flags, exptime, int(length), mode)
 	switch {
 	case err == nil:
 		s.tail, s.badTail = 0, false
@@ -197,7 +207,7 @@ func (s *session) beginStore() {
 	default:
 		s.after = protocol.ErrNoMemory
 	}
-	s.swallow = c.Length + 2
+	s.swallow = length + 2
 }
 
 // endOfBlock takes what ends a data block, whose bytes have all come.
@@ -211,12 +221,15 @@ func (s *session) endOfBlock(b []byte) (used int) {
 		used++
 	}
 	s.reading = false
-	if s.badTail {
+	switch {
+	case s.badTail:
 		s.pending.Abort()
 		s.say(protocol.ErrDataChunk)
-		return used
+	case s.cmd.Verb == protocol.MetaSet:
+		s.commitMeta()
+	default:
+		s.commit()
 	}
-	s.commit()
 	return used
 }
 

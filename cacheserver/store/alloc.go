@@ -18,11 +18,11 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		}
 		v := s.findVictim(k, size, now)
 		page := uint32(0)
-		if v.ref == 0 || v.cond == alive {
+		if v.ref == 0 || !v.cond.dead() {
 			// Memory that nobody can use any more comes before anything alive.
 			page = s.findDeadPage(now)
 		}
-		mayTake := v.cond != alive || !s.cfg.NoEvict
+		mayTake := v.cond.dead() || !s.cfg.NoEvict
 		if page == 0 && v.ref != 0 && mayTake {
 			if r := s.evict(k, v, now); r != 0 {
 				return r

@@ -64,7 +64,9 @@ const (
 	bitFlags   = 1 << 24 // the client flags are not 0 and are kept
 	bitChained = 1 << 25 // the value goes on in pieces
 	bitNoCAS   = 1 << 26 // the header has no CAS id
-	// Five bits are left: for an active and a stale mark, a token sent, and the segment of a segmented LRU.
+	bitStale   = 1 << 27 // marked as in need of a refresh (meta commands)
+	bitWon     = 1 << 28 // a client has been told to refresh it (meta commands)
+	// Three bits are left: for an active mark and the segment of a segmented LRU.
 )
 
 // chunk is the address of a chunk.

@@ -24,6 +24,7 @@ func (c *Config) complete() error {
 	setDefault(&c.ChunkMin, defaultChunkMin)
 	setDefault(&c.GrowthFactor, defaultGrowthFactor)
 	setDefault(&c.SlabChunkMax, defaultSlabChunkMax)
+	setDefault(&c.StaleRetry, 1)
 	if c.Now == nil {
 		c.Now = systemTime
 	}

@@ -13,8 +13,13 @@ const numberMax = 20
 // Flags and expiry stay, the CAS id is new. If cas is not 0 the item must have that CAS id. It returns the result and
 // the new CAS id with Stored, or NotFound, Exists, NonNumeric, NoMemory.
 func (s *Store) Delta(key []byte, delta uint64, decr bool, cas uint64) (value, newCAS uint64, status Status) {
+	return s.DeltaTo(key, delta, decr, cas, 0)
+}
+
+// DeltaTo is Delta with a CAS id of the caller's choice for the item; 0 is the next one.
+func (s *Store) DeltaTo(key []byte, delta uint64, decr bool, cas, chosen uint64) (value, newCAS uint64, status Status) {
 	for {
-		value, newCAS, status, changed := s.tryDelta(key, delta, decr, cas)
+		value, newCAS, status, changed := s.tryDelta(key, delta, decr, cas, chosen)
 		if !changed {
 			return value, newCAS, status
 		}
@@ -22,7 +27,7 @@ func (s *Store) Delta(key []byte, delta uint64, decr bool, cas uint64) (value, n
 }
 
 // tryDelta does what Delta says; changed tells that another writer came in between.
-func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas uint64) (value, newCAS uint64, status Status, changed bool) {
+func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas, chosen uint64) (value, newCAS uint64, status Status, changed bool) {
 	now, hash := s.now(), s.hash(key)
 	st := s.index.stripe(hash)
 	st.mu.Lock()
@@ -41,7 +46,7 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas uint64) (value
 	if len(text) <= c.valueLen() && c.state().Load()&refMask == 1 {
 		// No reader holds the item, and none can come while the stripe is held.
 		pad(c.headBytes(int(s.sizes[old.page()])), text)
-		newCAS = s.nextCAS()
+		newCAS = s.casOr(chosen)
 		c.setCAS(newCAS)
 		s.bump(old, c, now)
 		st.mu.Unlock()
@@ -54,7 +59,7 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas uint64) (value
 		return 0, 0, NoMemory, false
 	}
 	defer s.unref(old, c)
-	newCAS, status, changed = s.replaceValue(hash, old, c, text, now)
+	newCAS, status, changed = s.replaceValue(hash, old, c, text, now, chosen)
 	if status == Stored && !changed {
 		hits.countDelta(decr)
 	}
@@ -97,13 +102,13 @@ func pad(value, text []byte) {
 }
 
 // replaceValue puts a new item with the same key, flags and expiry in the place of old, which the caller has pinned.
-func (s *Store) replaceValue(hash uint64, old ref, c chunk, text []byte, now uint32) (cas uint64, status Status, changed bool) {
+func (s *Store) replaceValue(hash uint64, old ref, c chunk, text []byte, now uint32, chosen uint64) (cas uint64, status Status, changed bool) {
 	r, rc := s.allocItem(c.key(), c.flags(), 0, max(len(text), c.valueLen()), now)
 	if r == 0 {
 		return 0, NoMemory, false
 	}
 	pad(rc.headBytes(int(s.sizes[r.page()])), text)
-	cas, ok := s.replace(hash, old, c, r, rc, now)
+	cas, ok := s.replace(hash, old, c, r, rc, now, chosen)
 	return cas, Stored, !ok
 }
 

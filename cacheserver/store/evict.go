@@ -35,7 +35,7 @@ func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
 			tooSmall = true
 		} else if next, ok := s.consider(k, r, c, now); ok {
 			switch {
-			case next.cond != alive:
+			case next.cond.dead():
 				v.spare()
 				return next
 			case v.ref == 0:
@@ -98,7 +98,7 @@ func (e *evictCounters) count(c chunk, state uint32, cond condition, now uint32)
 	if state&bitFetched == 0 {
 		unfetched = 1
 	}
-	if cond != alive {
+	if cond.dead() {
 		e.reclaimed++
 		e.expiredUnfetched += unfetched
 		return

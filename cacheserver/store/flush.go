@@ -47,7 +47,7 @@ func (s *Store) purge(now uint32) {
 			for r != 0 {
 				c := s.at(r)
 				next := c.next()
-				if s.conditionOf(c, now) != alive {
+				if s.conditionOf(c, now).dead() {
 					s.unlink(st, s.hash(c.key()), r, c)
 				}
 				r = next

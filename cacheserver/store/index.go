@@ -33,7 +33,9 @@ type stripe struct {
 	bucketsMax uint32
 	getExpired uint64
 	getFlushed uint64
-	_          [24]byte
+	staleHits  uint64
+	elected    uint64
+	_          [8]byte
 }
 
 // init reserves an index for a store of so many pages: enough for one bucket per smallest chunk.

@@ -57,18 +57,21 @@ func (it Item) head() []byte { return it.c.headBytes(int(it.s.sizes[it.r.page()]
 func (it Item) Release() { it.s.unref(it.r, it.c) }
 
 // Get looks a key up and takes a reference to its item, which the caller must Release. An expired or flushed item is
-// not found, and its memory is given back. Keys that are too long or empty are never found. An item of which a million
+// not found, and its memory is given back. With Config.StaleWindow an item that has expired is found for so much longer, but the
+// first look-up in each Config.StaleRetry seconds is told that there is none, so that one client refreshes it. Keys that are too long or empty are never found. An item of which a million
 // references are held is not found either until some are released.
 func (s *Store) Get(key []byte) (Item, bool) {
 	now, hash := s.now(), s.hash(key)
 	st := s.index.stripe(hash)
 	st.mu.Lock()
-	r, c := s.find(st, hash, key, now)
+	r, c, current := s.findStale(st, hash, key, now)
 	if r == 0 || !c.tryPinRead() {
 		st.mu.Unlock()
 		return Item{}, false
 	}
-	s.bump(r, c, now)
+	if current {
+		s.bump(r, c, now)
+	}
 	it := Item{s: s, c: c, cas: c.cas(), r: r, exptime: c.exptime()}
 	st.mu.Unlock()
 	return it, true

@@ -3,29 +3,48 @@ package store
 // join is Commit for Append and Prepend. A joined value is a new item, built while no lock is held and the present
 // one is pinned; it takes that one's place if it is still the present one by then, else the work is done anew. Somebody
 // gets on in any case.
-func (s *Store) join(p *Pending, before bool, cas uint64) (Status, uint64) {
-	defer p.Abort()
+func (s *Store) join(p *Pending, t Terms) (Status, uint64) {
 	for {
-		old, c, status := s.pinPresent(p, cas)
+		old, c, status := s.pinPresent(p, t)
+		if status == NotStored && t.Vivify {
+			if cas, ok := p.linkIfAbsent(t); ok {
+				return Stored, cas
+			}
+			continue
+		}
 		if status != Stored {
+			p.Abort()
 			return status, 0
 		}
-		status, id, changed := s.joinTo(p, before, old, c)
+		status, id, changed := s.joinTo(p, t, old, c)
 		s.unref(old, c)
 		if !changed {
+			p.Abort()
 			return status, id
 		}
 	}
 }
 
+// linkIfAbsent stores the data to be joined as it is, if there is nothing to join it to.
+func (p *Pending) linkIfAbsent(t Terms) (cas uint64, ok bool) {
+	s, now := p.s, p.s.now()
+	st := s.index.stripe(p.hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if old, _ := s.find(st, p.hash, p.c.key(), now); old != 0 {
+		return 0, false
+	}
+	return s.link(st, p.hash, p.r, p.c, now, t.NewCAS), true
+}
+
 // pinPresent finds the item that is to be joined to and takes a reference.
-func (s *Store) pinPresent(p *Pending, cas uint64) (ref, chunk, Status) {
+func (s *Store) pinPresent(p *Pending, t Terms) (ref, chunk, Status) {
 	now := s.now()
 	st := s.index.stripe(p.hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	old, c := s.find(st, p.hash, p.c.key(), now)
-	if status := s.mayStore(Append, cas, old, c); status != Stored {
+	if status := s.mayStore(t, old, c); status != Stored {
 		return 0, c, status
 	}
 	if !c.tryPin() {
@@ -35,7 +54,7 @@ func (s *Store) pinPresent(p *Pending, cas uint64) (ref, chunk, Status) {
 }
 
 // joinTo builds the joined item and puts it in old's place; changed says that old is no longer there.
-func (s *Store) joinTo(p *Pending, before bool, old ref, c chunk) (status Status, cas uint64, changed bool) {
+func (s *Store) joinTo(p *Pending, t Terms, old ref, c chunk) (status Status, cas uint64, changed bool) {
 	size := c.valueLen() + p.c.valueLen()
 	if size > s.cfg.ItemSizeMax || !s.fits(c.keyLen(), c.flags(), size) {
 		return TooLarge, 0, false
@@ -47,12 +66,12 @@ func (s *Store) joinTo(p *Pending, before bool, old ref, c chunk) (status Status
 	}
 	joined := s.pendingFor(r, rc, p.hash)
 	first, second := old, p.r
-	if before {
+	if t.Mode == Prepend {
 		first, second = p.r, old
 	}
 	s.copyValue(&joined, first)
 	s.copyValue(&joined, second)
-	cas, ok := s.replace(p.hash, old, c, r, rc, now)
+	cas, ok := s.replace(p.hash, old, c, r, rc, now, t.NewCAS)
 	return Stored, cas, !ok
 }
 
@@ -69,7 +88,7 @@ func (s *Store) copyValue(to *Pending, r ref) {
 
 // replace links a new item in the place of old, to which the caller has a reference, with old's expiry. If old is no longer linked
 // or no longer alive the new item is freed and ok is false.
-func (s *Store) replace(hash uint64, old ref, oldChunk chunk, r ref, c chunk, now uint32) (cas uint64, ok bool) {
+func (s *Store) replace(hash uint64, old ref, oldChunk chunk, r ref, c chunk, now uint32, newCAS uint64) (cas uint64, ok bool) {
 	st := s.index.stripe(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -79,5 +98,5 @@ func (s *Store) replace(hash uint64, old ref, oldChunk chunk, r ref, c chunk, no
 	}
 	c.setExptime(oldChunk.exptime())
 	s.unlink(st, hash, old, oldChunk)
-	return s.link(st, hash, r, c, now), true
+	return s.link(st, hash, r, c, now, newCAS), true
 }

@@ -4,10 +4,14 @@ package store
 type condition uint8
 
 const (
-	alive condition = iota
+	alive    condition = iota
+	outdated           // its time is over, but not the stale window: see stale.go
 	expired
 	flushed
 )
+
+// dead tells that nobody can get the item any more.
+func (c condition) dead() bool { return c >= expired }
 
 // conditionOf judges an item. The caller holds its stripe.
 func (s *Store) conditionOf(c chunk, now uint32) condition {
@@ -15,12 +19,15 @@ func (s *Store) conditionOf(c chunk, now uint32) condition {
 		return flushed
 	}
 	if t := c.exptime(); t != 0 && t <= now {
+		if now-t < s.cfg.StaleWindow {
+			return outdated
+		}
 		return expired
 	}
 	return alive
 }
 
-// find returns the live item of a key, or 0. A dead one is counted and removed. The caller holds the stripe.
+// find returns the live item of a key, or 0. One that is not alive is counted and removed. The caller holds the stripe.
 func (s *Store) find(st *stripe, hash uint64, key []byte, now uint32) (ref, chunk) {
 	r, c := s.lookup(st, hash, key)
 	if r == 0 {
@@ -29,7 +36,7 @@ func (s *Store) find(st *stripe, hash uint64, key []byte, now uint32) (ref, chun
 	switch s.conditionOf(c, now) {
 	case alive:
 		return r, c
-	case expired:
+	case outdated, expired:
 		st.getExpired++
 	case flushed:
 		st.getFlushed++
@@ -39,9 +46,9 @@ func (s *Store) find(st *stripe, hash uint64, key []byte, now uint32) (ref, chun
 }
 
 // link makes an item visible; the reference of its Pending becomes that of being linked. The caller holds the stripe
-// and has removed the present item of the key.
-func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32) (cas uint64) {
-	cas = s.nextCAS()
+// and has removed the present item of the key. cas is the item's new CAS id, 0 for the next one.
+func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32, cas uint64) uint64 {
+	cas = s.casOr(cas)
 	epoch := s.epoch.Load()
 	c.setCAS(cas)
 	c.setEpoch(uint16(epoch))
@@ -70,7 +77,7 @@ func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32) (cas u
 // a Pending, that is given up: the page would wait for the item for as long as it lives. The caller holds the class's lock.
 func (s *Store) settle(k *class, r ref, epoch, exptime uint32) {
 	p := &s.pages[r.page()]
-	p.noteLink(epoch, exptime)
+	p.noteLink(epoch, exptime, s.cfg.StaleWindow)
 	if p.draining {
 		p.draining = false
 		if p.hasRoom() {
@@ -118,8 +125,8 @@ func (s *Store) freePieces(piece ref) {
 func (s *Store) setExptime(r ref, c chunk, exptime uint32) {
 	c.setExptime(exptime)
 	epoch := s.epoch.Load()
-	s.pages[r.page()].noteLink(epoch, exptime)
+	s.pages[r.page()].noteLink(epoch, exptime, s.cfg.StaleWindow)
 	for piece := c.firstPiece(); piece != 0; piece = s.at(piece).next() {
-		s.pages[piece.page()].noteLink(epoch, exptime)
+		s.pages[piece.page()].noteLink(epoch, exptime, s.cfg.StaleWindow)
 	}
 }

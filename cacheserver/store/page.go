@@ -24,11 +24,14 @@ type page struct {
 // never is the deadline of a page with an item that does not expire.
 const never = 1<<32 - 1
 
-// noteLink keeps the page's epoch and deadline up to date when an item is linked or its expiry changes.
-func (p *page) noteLink(epoch, exptime uint32) {
+// noteLink keeps the page's epoch and deadline up to date when an item is linked or its expiry changes. window is for how
+// long items are of use behind their expiry.
+func (p *page) noteLink(epoch, exptime, window uint32) {
 	p.epoch.Store(epoch)
-	if exptime == 0 {
+	if exptime == 0 || exptime > never-window {
 		exptime = never
+	} else {
+		exptime += window
 	}
 	for {
 		d := p.deadline.Load()

@@ -76,49 +76,90 @@ func (p *Pending) Class() int { return p.s.classOf(p.r).id }
 // Abort gives the memory back; nothing is stored, and the present item, if any, stays.
 func (p *Pending) Abort() { p.s.unref(p.r, p.c) }
 
+// Terms say how a Commit goes. The zero value is a plain Set.
+type Terms struct {
+	Mode    Mode
+	Compare bool   // the present item must have the CAS id CAS; mode CAS implies it
+	CAS     uint64 // see Compare
+	NewCAS  uint64 // the CAS id that the item gets; 0 is the next one
+	// Outdated: where CAS is lower than the present item's id, store all the same, but with the present item's expiry and marks, and
+	// marked as stale (meta set's I).
+	Outdated bool
+	Vivify   bool // Append and Prepend store the data as it is if there is no item (meta set's N)
+	Stale    bool // the item is marked as stale
+	Won      bool // the item is marked as being refreshed
+}
+
 // Commit stores the item as mode says and returns the item's new CAS id (0 if not stored, or if the store keeps none).
-// The whole value must have been written: Remaining is 0. cas is the id that the present item must have; 0 is any, except in
-// mode CAS. Whatever the Status, p is spent.
+// cas is the id that the present item must have; 0 is any, except in mode CAS. See CommitOn.
+func (p *Pending) Commit(mode Mode, cas uint64) (Status, uint64) {
+	return p.CommitOn(Terms{Mode: mode, Compare: cas != 0, CAS: cas})
+}
+
+// CommitOn stores the item on some terms and returns the item's new CAS id (0 if not stored, or if the store keeps none).
+// The whole value must have been written: Remaining is 0. Whatever the Status, p is spent.
 //
 // The statuses: Set: Stored. Add: Stored, NotStored. Replace: Stored, NotStored. CAS: Stored, Exists, NotFound. Append
 // and Prepend join the data to the present item, whose flags and expiry stay: Stored, NotStored, TooLarge, NoMemory.
-// With a cas that is not 0, every mode may also give Exists and NotFound.
-func (p *Pending) Commit(mode Mode, cas uint64) (Status, uint64) {
+// With Compare, every mode may also give Exists, and all but Append and Prepend NotFound.
+func (p *Pending) CommitOn(t Terms) (Status, uint64) {
 	if p.remaining != 0 {
 		panic("store: Commit of a value that is not written to its end")
 	}
-	if mode == Append || mode == Prepend {
-		return p.s.join(p, mode == Prepend, cas)
+	t.Compare = t.Compare || t.Mode == CAS
+	if t.Mode == Append || t.Mode == Prepend {
+		return p.s.join(p, t)
 	}
 	s, now := p.s, p.s.now()
 	st := s.index.stripe(p.hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	old, oldChunk := s.find(st, p.hash, p.c.key(), now)
-	if status := s.mayStore(mode, cas, old, oldChunk); status != Stored {
+	status := s.mayStore(t, old, oldChunk)
+	if status != Stored {
 		s.unref(p.r, p.c)
 		return status, 0
 	}
+	p.mark(t, old, oldChunk)
 	if old != 0 {
 		s.unlink(st, p.hash, old, oldChunk)
 	}
-	return Stored, s.link(st, p.hash, p.r, p.c, now)
+	return Stored, s.link(st, p.hash, p.r, p.c, now, t.NewCAS)
 }
 
-// mayStore decides whether a mode allows an item to be stored where old is the present one, 0 for none. The caller
+// mark gives the item the marks that it is to have. The caller holds the stripe.
+func (p *Pending) mark(t Terms, old ref, c chunk) {
+	marks := uint32(0)
+	if t.Stale {
+		marks |= bitStale
+	}
+	if t.Won {
+		marks |= bitWon
+	}
+	if old != 0 && t.Compare && t.CAS != c.cas() { // only Outdated allows that
+		p.c.setExptime(c.exptime())
+		marks |= bitStale | c.state().Load()&bitWon
+	}
+	if marks != 0 {
+		p.c.state().Or(marks)
+	}
+}
+
+// mayStore decides whether the terms allow an item to be stored where old is the present one, 0 for none. The caller
 // holds the stripe.
-func (s *Store) mayStore(mode Mode, cas uint64, old ref, c chunk) Status {
-	if mode == CAS || cas != 0 {
+func (s *Store) mayStore(t Terms, old ref, c chunk) Status {
+	joins := t.Mode == Append || t.Mode == Prepend
+	if t.Compare && !(old == 0 && joins) {
 		if old == 0 {
 			return NotFound
 		}
-		if c.cas() != cas {
+		if id := c.cas(); id != t.CAS && !(t.Outdated && t.CAS != 0 && t.CAS < id) {
 			s.classOf(old).hits.casBadval.Add(1)
 			return Exists
 		}
 		s.classOf(old).hits.casHits.Add(1)
 	}
-	if (mode == Add && old != 0) || (mode != Set && mode != Add && old == 0) {
+	if (t.Mode == Add && old != 0) || (old == 0 && (joins || t.Mode == Replace)) {
 		return NotStored
 	}
 	return Stored

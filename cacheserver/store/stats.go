@@ -22,6 +22,8 @@ type Stats struct {
 	EvictedActive    uint64 // evicted_active
 	GetExpired       uint64 // get_expired: look-ups that found an expired item
 	GetFlushed       uint64 // get_flushed: look-ups that found a flushed item
+	StaleHits        uint64 // stale_hits: look-ups within the stale window that got the old value
+	ElectedMisses    uint64 // elected_misses: those that were told to refresh it
 	FreePages        uint64 // slab_global_page_pool: pages that no class holds but that were used before
 	PagesMoved       uint64 // slabs_moved: pages taken from one class for another
 	TotalMalloced    uint64 // total_malloced of `stats slabs`: bytes of the pages that classes hold
@@ -108,6 +110,8 @@ func (s *Store) addIndexStats(st *Stats) {
 		st.CurrItems += uint64(stripe.items)
 		st.GetExpired += stripe.getExpired
 		st.GetFlushed += stripe.getFlushed
+		st.StaleHits += stripe.staleHits
+		st.ElectedMisses += stripe.elected
 		st.HashIsExpanding = st.HashIsExpanding || stripe.split != 0
 		buckets += uint64(1<<stripe.level + stripe.split)
 		stripe.mu.Unlock()
@@ -164,7 +168,7 @@ func (s *Store) ResetStats() {
 	for i := range s.index.stripes {
 		st := &s.index.stripes[i]
 		st.mu.Lock()
-		st.getExpired, st.getFlushed = 0, 0
+		st.getExpired, st.getFlushed, st.staleHits, st.elected = 0, 0, 0, 0
 		st.mu.Unlock()
 	}
 	for id := range s.classes {

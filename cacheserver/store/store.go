@@ -51,6 +51,8 @@ type Config struct {
 	SlabChunkMax int          // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
 	HugePages    bool         // ask for huge pages, memcached's -L
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
+	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
+	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
 	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
@@ -184,6 +186,14 @@ func clampExptime(t int64) uint32 {
 
 // hash mixes the seed of this store into the hash, so that nobody can make up keys that fall into one bucket.
 func (s *Store) hash(key []byte) uint64 { return maphash.Bytes(s.seed, key) }
+
+// casOr returns an id that a client has chosen, or, for 0, the next one; 0 if the store keeps none.
+func (s *Store) casOr(id uint64) uint64 {
+	if id == 0 || s.cfg.NoCAS {
+		return s.nextCAS()
+	}
+	return id
+}
 
 // nextCAS returns an id that no item has had yet, larger than all before; 0 if the store keeps none.
 func (s *Store) nextCAS() uint64 {
