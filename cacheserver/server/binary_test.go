@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -361,5 +363,39 @@ func TestBinaryNoFlush(t *testing.T) {
 	c := dial(t, addr)
 	if r := c.command(t, packet{op: protocol.OpFlush}); len(r) != 1 || r[0].status != protocol.StatusAuthError {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Many clients change one counter, half of them quietly and half by compare-and-swap: no change is lost.
+func TestBinaryAtOnce(t *testing.T) {
+	addr, _ := start(t, Config{}, store.Config{})
+	const clients, each = 100, 20
+	dial(t, addr).command(t, packet{op: protocol.OpSet, extras: noExtras, key: "n", value: "0"})
+	var wg sync.WaitGroup
+	for g := range clients {
+		wg.Go(func() {
+			c := dial(t, addr)
+			for range each {
+				if g%2 == 0 {
+					c.command(t, packet{op: quiet(protocol.OpIncrement), extras: fromTen, key: "n"})
+					continue
+				}
+				for status := protocol.StatusExists; status == protocol.StatusExists; {
+					was := c.command(t, packet{op: protocol.OpGet, key: "n"})[0]
+					n, err := strconv.Atoi(strings.TrimSpace(was.value))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					p := packet{op: protocol.OpSet, extras: noExtras, key: "n", value: strconv.Itoa(n + 1), cas: was.cas}
+					status = c.command(t, p)[0].status
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := dial(t, addr).command(t, packet{op: protocol.OpGet, key: "n"})
+	if want := strconv.Itoa(clients * each); r[0].value != want {
+		t.Errorf("%s, want %s", r[0].value, want)
 	}
 }
