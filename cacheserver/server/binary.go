@@ -36,7 +36,7 @@ func (s *session) stepBinary(b []byte) (used int, more bool) {
 	}
 	s.budget--
 	if s.srv.logs(2) {
-		s.srv.logf(2, "<%d binary %#02x %s", s.id, uint8(r.Opcode), r.Key)
+		s.srv.logf(2, "<%d binary %#02x %q", s.id, uint8(r.Opcode), r.Key)
 	}
 	switch {
 	case !r.Framed():
