@@ -201,6 +201,9 @@ func (s *session) beginBinaryStore() {
 	case protocol.OpPrepend:
 		mode = store.Prepend
 	}
+	if !s.srv.store.KeepsCAS() {
+		r.CAS = 0 // memcached finds no room in the new item for the id that is asked for
+	}
 	err := s.beginValue(r.Key, r.Flags, r.Exptime, int(r.ValueLen()), mode)
 	if err == nil {
 		if r.CAS != 0 && mode != store.Append && mode != store.Prepend {

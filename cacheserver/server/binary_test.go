@@ -12,6 +12,7 @@ import (
 
 	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
+	"pagegate/internal/realproc"
 )
 
 // packet is a request of the binary protocol.
@@ -397,5 +398,29 @@ func TestBinaryAtOnce(t *testing.T) {
 	r := dial(t, addr).command(t, packet{op: protocol.OpGet, key: "n"})
 	if want := strconv.Itoa(clients * each); r[0].value != want {
 		t.Errorf("%s, want %s", r[0].value, want)
+	}
+}
+
+// Without room and without leave to make some, as memcached words it.
+func TestBinaryNoMemory(t *testing.T) {
+	theirs, _ := realproc.Memcached(t, "-M", "-m", "2")
+	ours, _ := start(t, Config{}, store.Config{MemoryLimit: 2 << 20, NoEvict: true})
+	var answers [2]string
+	for i, addr := range []string{theirs, ours} {
+		c := dial(t, addr)
+		var r reply
+		for n := 0; r.status == protocol.StatusOK && n < 1000; n++ {
+			r = c.command(t, packet{op: protocol.OpSet, extras: noExtras, key: fmt.Sprint("k", n), value: strings.Repeat("x", 10_000)})[0]
+		}
+		answers[i] = fmt.Sprintf("%+v", r)
+		for _, p := range []packet{
+			{op: quiet(protocol.OpAppend), key: "k0", value: strings.Repeat("x", 10_000)},
+			{op: protocol.OpAdd, extras: noExtras, key: "other", value: strings.Repeat("x", 10_000)}, {op: protocol.OpNoop},
+		} {
+			answers[i] += fmt.Sprintf("%+v", c.command(t, p))
+		}
+	}
+	if answers[0] != answers[1] || !strings.Contains(answers[1], "Out of memory") {
+		t.Errorf("memcached   %s\ncacheserver %s", answers[0], answers[1])
 	}
 }

@@ -136,6 +136,17 @@ func (p *peer) next(t *rapid.T, ask packet) string {
 func TestSameAsMemcachedInBinary(t *testing.T) {
 	theirs, _ := realproc.Memcached(t)
 	ours, _ := start(t, Config{}, store.Config{})
+	sameInBinary(t, theirs, ours)
+}
+
+// The same without CAS ids, -C.
+func TestSameAsMemcachedInBinaryWithoutCAS(t *testing.T) {
+	theirs, _ := realproc.Memcached(t, "-C")
+	ours, _ := start(t, Config{}, store.Config{NoCAS: true})
+	sameInBinary(t, theirs, ours)
+}
+
+func sameInBinary(t *testing.T, theirs, ours string) {
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		connect := func(name, addr string) *peer {

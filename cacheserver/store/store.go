@@ -162,6 +162,9 @@ func (s *Store) Close() error {
 // HugePages says whether the system has promised huge pages for the items (Config.HugePages, best effort).
 func (s *Store) HugePages() bool { return s.slabs.huge }
 
+// KeepsCAS says whether items have CAS ids (not Config.NoCAS).
+func (s *Store) KeepsCAS() bool { return !s.cfg.NoCAS }
+
 // now reads the clock, as items keep it: unix seconds in 32 bits. A flush whose time has come takes effect first.
 func (s *Store) now() uint32 {
 	t := s.cfg.Now()
