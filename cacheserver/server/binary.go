@@ -36,7 +36,7 @@ func (s *session) stepBinary(b []byte) (used int, more bool) {
 	}
 	s.budget--
 	if s.srv.logs(2) {
-		s.srv.logf(2, "<%d binary %#02x %s", s.id, uint8(r.Opcode), r.Key)
+		s.srv.logf(2, "<%d binary %#02x %q", s.id, uint8(r.Opcode), r.Key)
 	}
 	switch {
 	case !r.Framed():
@@ -201,6 +201,9 @@ func (s *session) beginBinaryStore() {
 		mode = store.Append
 	case protocol.OpPrepend:
 		mode = store.Prepend
+	}
+	if !s.srv.store.KeepsCAS() {
+		r.CAS = 0 // memcached finds no room in the new item for the id that is asked for
 	}
 	err := s.beginValue(r.Key, r.Flags, r.Exptime, int(r.ValueLen()), mode)
 	if err == nil {

@@ -4,12 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
+	"pagegate/internal/realproc"
 )
 
 // packet is a request of the binary protocol.
@@ -361,5 +364,63 @@ func TestBinaryNoFlush(t *testing.T) {
 	c := dial(t, addr)
 	if r := c.command(t, packet{op: protocol.OpFlush}); len(r) != 1 || r[0].status != protocol.StatusAuthError {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Many clients change one counter, half of them quietly and half by compare-and-swap: no change is lost.
+func TestBinaryAtOnce(t *testing.T) {
+	addr, _ := start(t, Config{}, store.Config{})
+	const clients, each = 100, 20
+	dial(t, addr).command(t, packet{op: protocol.OpSet, extras: noExtras, key: "n", value: "0"})
+	var wg sync.WaitGroup
+	for g := range clients {
+		wg.Go(func() {
+			c := dial(t, addr)
+			for range each {
+				if g%2 == 0 {
+					c.command(t, packet{op: quiet(protocol.OpIncrement), extras: fromTen, key: "n"})
+					continue
+				}
+				for status := protocol.StatusExists; status == protocol.StatusExists; {
+					was := c.command(t, packet{op: protocol.OpGet, key: "n"})[0]
+					n, err := strconv.Atoi(strings.TrimSpace(was.value))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					p := packet{op: protocol.OpSet, extras: noExtras, key: "n", value: strconv.Itoa(n + 1), cas: was.cas}
+					status = c.command(t, p)[0].status
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := dial(t, addr).command(t, packet{op: protocol.OpGet, key: "n"})
+	if want := strconv.Itoa(clients * each); r[0].value != want {
+		t.Errorf("%s, want %s", r[0].value, want)
+	}
+}
+
+// Without room and without leave to make some, as memcached words it.
+func TestBinaryNoMemory(t *testing.T) {
+	theirs, _ := realproc.Memcached(t, "-M", "-m", "2")
+	ours, _ := start(t, Config{}, store.Config{MemoryLimit: 2 << 20, NoEvict: true})
+	var answers [2]string
+	for i, addr := range []string{theirs, ours} {
+		c := dial(t, addr)
+		var r reply
+		for n := 0; r.status == protocol.StatusOK && n < 1000; n++ {
+			r = c.command(t, packet{op: protocol.OpSet, extras: noExtras, key: fmt.Sprint("k", n), value: strings.Repeat("x", 10_000)})[0]
+		}
+		answers[i] = fmt.Sprintf("%+v", r)
+		for _, p := range []packet{
+			{op: quiet(protocol.OpAppend), key: "k0", value: strings.Repeat("x", 10_000)},
+			{op: protocol.OpAdd, extras: noExtras, key: "other", value: strings.Repeat("x", 10_000)}, {op: protocol.OpNoop},
+		} {
+			answers[i] += fmt.Sprintf("%+v", c.command(t, p))
+		}
+	}
+	if answers[0] != answers[1] || !strings.Contains(answers[1], "Out of memory") {
+		t.Errorf("memcached   %s\ncacheserver %s", answers[0], answers[1])
 	}
 }

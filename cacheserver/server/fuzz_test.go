@@ -47,38 +47,60 @@ func FuzzSession(f *testing.F) {
 		f.Add([]byte(seed), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, n uint8) {
-		sizes := []int{math.MaxInt, int(n)%16 + 1}
-		if bytes.Contains(text, []byte("stats")) {
-			sizes = sizes[:1] // figures differ from run to run
-		}
-		sameInPieces(t, Config{}, text, sizes)
+		sameInPieces(t, Config{}, text, textSizes(text, n))
 	})
+}
+
+// textSizes are the sizes of pieces in which text has the same answers: all at once, and small ones, unless figures are
+// asked for or a line is so long that only its end in the same piece saves it.
+func textSizes(text []byte, n uint8) []int {
+	sizes := []int{math.MaxInt, int(n)%16 + 1}
+	if asksForFigures(text) {
+		return sizes[:1]
+	}
+	for line := range bytes.SplitSeq(text, []byte{'\n'}) {
+		if len(line) >= maxLine {
+			return sizes[:1]
+		}
+	}
+	return sizes
+}
+
+// asksForFigures tells whether text may ask for figures, which differ from run to run.
+func asksForFigures(text []byte) bool {
+	return bytes.Contains(text, []byte("stats")) || bytes.Contains(text, []byte{protocol.BinaryRequestMagic, byte(protocol.OpStat)})
 }
 
 // sameInPieces lets a server for each size have text in pieces of so many bytes, and returns what all of them answer.
 func sameInPieces(t *testing.T, cfg Config, text []byte, sizes []int) (answer []byte) {
-	cfg.Workers = 1
-	clock := func() int64 { return 1_700_000_000 }
 	for i, size := range sizes {
-		st, err := store.New(store.Config{MemoryLimit: 4 << 20, Now: clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := New(cfg, st, clock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := replies(t, s, text, size)
-		s.closeWorkers()
-		if err := st.Close(); err != nil {
-			t.Fatal(err)
-		}
+		var got []byte
+		withServer(t, cfg, func(s *Server) { got = replies(t, s, text, size) })
 		if i > 0 && !bytes.Equal(got, answer) {
 			t.Fatalf("%q\nin pieces of %d %q\nin pieces of %d %q", text, sizes[0], answer, size, got)
 		}
 		answer = got
 	}
 	return answer
+}
+
+// withServer makes a server over an empty store, which does not listen, and whose time stands still.
+func withServer(t *testing.T, cfg Config, do func(s *Server)) {
+	cfg.Workers = 1
+	clock := func() int64 { return 1_700_000_000 }
+	st, err := store.New(store.Config{MemoryLimit: 4 << 20, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, st, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(s)
+	s.closeWorkers()
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // As FuzzSession; besides, every answer is a whole response of the protocol.
@@ -101,7 +123,7 @@ func FuzzBinarySession(f *testing.F) {
 	f.Add([]byte("\x80\x12\x00\x01\x08\x00\x00\x00\xff\xff\xff\xe8abcdefghijklmnopqrstuvwxyz"), uint8(6), false)
 	f.Fuzz(func(t *testing.T, text []byte, n uint8, sasl bool) {
 		sizes := []int{math.MaxInt, int(n)%16 + 1}
-		if bytes.Contains(text, []byte{protocol.BinaryRequestMagic, byte(protocol.OpStat)}) {
+		if asksForFigures(text) {
 			sizes = sizes[:1]
 		}
 		cfg := Config{Protocol: Binary}
@@ -114,5 +136,49 @@ func FuzzBinarySession(f *testing.F) {
 				t.Fatalf("%q: %v", text, err)
 			}
 		}
+	})
+}
+
+// Nobody gets past -Y without a password, and the answer depends on the bytes alone.
+func FuzzAuthSession(f *testing.F) {
+	for _, seed := range []string{
+		"get a\r\n", "set a 0 0 11\r\nuser secret\r\nmn\r\n", "set a 0 0 10\r\nuser wrong\r\nmn\r\n", "set a 0 0 2000\r\nuser secret\r\n",
+		"set a 0 0 99999999999\r\n", "set a 0 0 11\r\nuser secretXX", "set\r\n\n\n", "set a 0 0 0\r\n\r\n", "\x80\x0a",
+	} {
+		f.Add([]byte(seed), uint8(3))
+	}
+	users := new(AuthFile)
+	users.entries.Store(&[]credential{{[]byte("user"), []byte("secret")}})
+	f.Fuzz(func(t *testing.T, text []byte, n uint8) {
+		answer := sameInPieces(t, Config{AuthFile: users}, text, textSizes(text, n))
+		if !bytes.Contains(text, []byte("user secret")) && bytes.Count(answer, []byte("CLIENT_ERROR")) != bytes.Count(answer, []byte("\n")) {
+			t.Errorf("%q was answered with %q", text, answer)
+		}
+	})
+}
+
+// What is said in a datagram is answered as on a connection.
+func FuzzDatagram(f *testing.F) {
+	for _, seed := range []string{
+		"get a b\r\n", "set a 0 0 3\r\nabc\r\nget a a\r\nget a\r\n", "set a 0 0 3\r\na", "set a 0 0 9999999\r\nxx", "quit\r\nmn\r\n",
+		packet{op: protocol.OpSet, extras: noExtras, key: "n", value: "9"}.String() + packet{op: protocol.OpGet, key: "n"}.String(),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if asksForFigures(text) {
+			return
+		}
+		want := sameInPieces(t, Config{}, text, []int{math.MaxInt})
+		withServer(t, Config{}, func(s *Server) {
+			u := &udpReader{session: session{srv: s, stats: &s.workers[0].stats}}
+			u.converse(text)
+			if !bytes.Equal(u.reply, want) && len(want) <= udpReplyMax {
+				t.Errorf("%q: %q, want %q", text, u.reply, want)
+			}
+			if len(u.reply) > udpReplyMax || u.session.reading || !u.session.out.empty() {
+				t.Errorf("%q leaves something behind", text)
+			}
+		})
 	})
 }

@@ -173,6 +173,9 @@ func (s *Store) OnEvict(fn func(key []byte, it ItemInfo)) {
 	s.onEvict.Store(&fn)
 }
 
+// KeepsCAS says whether items have CAS ids (not Config.NoCAS).
+func (s *Store) KeepsCAS() bool { return !s.cfg.NoCAS }
+
 // now reads the clock, as items keep it: unix seconds in 32 bits. A flush whose time has come takes effect first.
 func (s *Store) now() uint32 {
 	t := s.cfg.Now()
