@@ -178,7 +178,8 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 	return c.setWhole(key, wire, p)
 }
 
-// setSplit stores the body first: until its record follows, it is served as nginx would serve it, which is right.
+// setSplit stores the body first: until its record follows, it is served as nginx would serve it, which is right. The record
+// outlives it: a cache server with a stale window hands out the body for longer, and the record then says that it is stale.
 func (c *Cache) setSplit(key []byte, wire string, p *page.Page) error {
 	expires, ok := c.expiration(p.FreshUntil)
 	if !ok {
@@ -198,6 +199,9 @@ func (c *Cache) setSplit(key []byte, wire string, p *page.Page) error {
 	value, err := p.AppendRecord(nil, false)
 	if err != nil {
 		return err
+	}
+	if kept, ok := c.expiration(p.StaleUntil); ok {
+		expires = kept
 	}
 	return c.do(key, func() error {
 		return c.client.Set(&memcache.Item{Key: record, Value: value, Expiration: expires})
