@@ -14,6 +14,7 @@ import (
 	"pagegate/internal/metrics"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
+	"pagegate/internal/policy"
 )
 
 // Edge answers requests. Any number of goroutines may use it at once.
@@ -26,8 +27,10 @@ type Edge struct {
 
 // scratch is what a request needs for as long as it is answered.
 type scratch struct {
-	visit door.Visit
-	page  page.Page
+	visit   door.Visit
+	page    page.Page
+	mark    page.Page
+	variant []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -45,23 +48,49 @@ func (e *Edge) Handle(ctx *fasthttp.RequestCtx) {
 	e.Door.Miss(ctx, &s.visit)
 }
 
-// hit answers from the cache if a fresh page is there.
+// hit answers from the cache if a page is there that may answer.
 func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
-	err := e.Cache.Get(context.Background(), s.visit.Key, &s.page)
-	if err != nil {
-		if !errors.Is(err, pagecache.ErrMiss) {
-			e.Door.Metrics.CacheError(metrics.OpGet)
-		}
+	if !e.get(s.visit.Key, &s.page) {
 		return false
+	}
+	var mark *page.Page
+	if s.page.Mark() {
+		s.mark, s.page = s.page, page.Page{}
+		defer s.mark.Release()
+		mark = &s.mark
+		s.variant = door.AppendVariantKey(s.variant[:0], ctx, &s.visit, mark)
+		if !e.get(s.variant, &s.page) {
+			return false
+		}
 	}
 	defer s.page.Release()
 	now := e.now()
-	if !s.page.Fresh(now) {
+	outcome := metrics.Hit
+	switch e.Door.Policy.Reuse(now, &s.page, &s.visit.Wishes) {
+	case policy.Ask:
 		return false
+	case policy.Refresh:
+		outcome = metrics.Stale
+		e.Door.RefreshBehind(ctx, &s.visit, mark)
+	case policy.UseOld:
+		outcome = metrics.Stale
+	case policy.Use:
+		if policy.Early(now, &s.page) {
+			e.Door.RefreshBehind(ctx, &s.visit, mark)
+		}
 	}
-	door.WritePage(ctx, &s.page, now)
-	e.Door.Metrics.Request(metrics.Hit)
+	door.WritePage(ctx, &s.visit, &s.page, now)
+	e.Door.Metrics.Request(outcome)
 	return true
+}
+
+// get reads a page from the cache and tells whether one is there.
+func (e *Edge) get(key []byte, p *page.Page) bool {
+	err := e.Cache.Get(context.Background(), key, p)
+	if err != nil && !errors.Is(err, pagecache.ErrMiss) {
+		e.Door.Metrics.CacheError(metrics.OpGet)
+	}
+	return err == nil
 }
 
 func (e *Edge) now() time.Time {

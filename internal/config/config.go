@@ -54,6 +54,15 @@ type Config struct {
 	TTL Duration `yaml:"ttl"`
 	// Stale is how long past its freshness a page may be served when the backend fails; default 1 h, 0 for never.
 	Stale Duration `yaml:"stale"`
+	// Refresh is how long past its freshness a page is still served while one fetch gets a newer one, where the backend
+	// does not say (stale-while-revalidate); default 0, not at all.
+	Refresh Duration `yaml:"refresh"`
+	// ClientControl says whether a request's Cache-Control (no-cache, max-age, min-fresh, max-stale, stale-if-error) is
+	// obeyed: auto, the default, does if ttl is 0, the pure RFC mode; obey; ignore.
+	ClientControl string `yaml:"client_control"`
+	// FillFields says which of a client's fields a shared fill carries: auto, the default, is all if ttl is 0; all, less
+	// personal ones and those known to poison pages; safe, none that could shape a page unless the backend varies by it.
+	FillFields string `yaml:"fill_fields"`
 	// MaxBody is the largest page that is stored, in bytes; default 8 MiB (a memcached server takes 1 MiB unless -I says
 	// more). A larger page is answered all the same.
 	MaxBody Size `yaml:"max_body"`
@@ -129,23 +138,38 @@ type Log struct {
 	Access bool `yaml:"access"`
 }
 
+// Auto leaves a choice to the mode: with ttl 0 the RFC alone decides, else the safer way is taken.
+const Auto = "auto"
+
+// ObeysClients tells whether requests' Cache-Control is obeyed.
+func (c *Config) ObeysClients() bool {
+	return c.ClientControl == "obey" || c.ClientControl == Auto && c.TTL == 0
+}
+
+// FillsWithAllFields tells whether shared fills carry the clients' fields.
+func (c *Config) FillsWithAllFields() bool {
+	return c.FillFields == "all" || c.FillFields == Auto && c.TTL == 0
+}
+
 // Default returns a program's configuration before anything is said.
 func Default(p Program) *Config {
 	c := &Config{
-		Listen:       "127.0.0.1:8080",
-		Cache:        Cache{Hash: "consistent", Timeout: Duration(500 * time.Millisecond), RetryAfter: Duration(time.Second)},
-		Memory:       64 << 20,
-		Key:          pagekey.Default,
-		MergeSlashes: true,
-		Scheme:       "http",
-		TTL:          Duration(time.Minute),
-		Stale:        Duration(time.Hour),
-		MaxBody:      8 << 20,
-		PassFor:      Duration(10 * time.Second),
-		Nginx:        Nginx{DefaultType: nginx.DefaultType()},
-		Timeouts:     Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
-		Store:        Store{Workers: 4, Queue: 256},
-		Log:          Log{Level: "info"},
+		Listen:        "127.0.0.1:8080",
+		Cache:         Cache{Hash: "consistent", Timeout: Duration(500 * time.Millisecond), RetryAfter: Duration(time.Second)},
+		Memory:        64 << 20,
+		Key:           pagekey.Default,
+		MergeSlashes:  true,
+		Scheme:        "http",
+		TTL:           Duration(time.Minute),
+		Stale:         Duration(time.Hour),
+		ClientControl: Auto,
+		FillFields:    Auto,
+		MaxBody:       8 << 20,
+		PassFor:       Duration(10 * time.Second),
+		Nginx:         Nginx{DefaultType: nginx.DefaultType()},
+		Timeouts:      Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
+		Store:         Store{Workers: 4, Queue: 256},
+		Log:           Log{Level: "info"},
 	}
 	if p == Filler {
 		c.Listen = "127.0.0.1:8082"

@@ -49,7 +49,7 @@ func Parse(p Program, args []string, stdout io.Writer) (*Command, error) {
 // fieldOf names the field that a flag sets.
 var fieldOf = map[string]string{
 	"listen": "listen", "backend": "backend", "cache": "cache.servers", "cache-hash": "cache.hash", "memory": "memory",
-	"ttl": "ttl", "stale": "stale", "key": "key", "host": "hosts", "scheme": "scheme", "admin": "admin",
+	"ttl": "ttl", "stale": "stale", "refresh": "refresh", "key": "key", "host": "hosts", "scheme": "scheme", "admin": "admin",
 	"log-level": "log.level", "access-log": "log.access",
 }
 
@@ -66,8 +66,9 @@ func (cmd *Command) flags(p Program, file *string) *pflag.FlagSet {
 	if p == Gateway {
 		fs.Var(&c.Memory, "memory", "memory for pages when there is no --cache, in bytes or with a unit")
 	}
-	fs.Var(&c.TTL, "ttl", "how long plain anonymous HTML is kept whose backend says nothing about freshness; 0 keeps only what the backend allows")
+	fs.Var(&c.TTL, "ttl", "how long plain anonymous HTML is kept whose backend says nothing about freshness; 0 is the pure RFC 9111 mode: only what the backend allows is kept, Vary is relied on, and requests' Cache-Control is obeyed")
 	fs.Var(&c.Stale, "stale", "how long past its freshness a page may be served when the backend fails")
+	fs.Var(&c.Refresh, "refresh", "how long past its freshness a page is served while one fetch gets a newer one, where the backend does not say")
 	fs.StringVar(&c.Key, "key", c.Key, "the page key in nginx's variables; the nginx in front must set the same")
 	fs.Var((*List)(&c.Hosts), "host", "the site's names; fetches that many clients share are sent with the first as Host (default the backend's host)")
 	fs.StringVar(&c.Scheme, "scheme", c.Scheme, "what clients use, http or https; told to the backend as X-Forwarded-Proto")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,8 @@ func (c *Config) Validate(p Program, at Lines) error {
 			v.fail("hosts", "%q is no host name", h)
 		}
 	}
+	v.oneOf("client_control", c.ClientControl, Auto, "obey", "ignore")
+	v.oneOf("fill_fields", c.FillFields, Auto, "all", "safe")
 	v.positive("timeouts.connect", c.Timeouts.Connect)
 	v.positive("timeouts.header", c.Timeouts.Header)
 	v.positive("timeouts.idle", c.Timeouts.Idle)
@@ -129,5 +132,11 @@ func (v *validator) positive(field string, d Duration) {
 func (v *validator) between(field string, n, low, high int) {
 	if n < low || n > high {
 		v.fail(field, "%d: want %d to %d", n, low, high)
+	}
+}
+
+func (v *validator) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		v.fail(field, "%q: want %s", value, strings.Join(allowed, ", "))
 	}
 }

@@ -20,7 +20,7 @@ import (
 const CacheName = "pagegate"
 
 // WriteAnswer sends what the miss path found. The body is streamed as it arrives, and closed when it has been sent.
-func WriteAnswer(ctx *fasthttp.RequestCtx, a *fill.Answer, now time.Time) {
+func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Time) {
 	resp := &ctx.Response
 	resp.SetStatusCode(a.Status)
 	for name, values := range a.Header {
@@ -31,38 +31,61 @@ func WriteAnswer(ctx *fasthttp.RequestCtx, a *fill.Answer, now time.Time) {
 			resp.Header.Add(name, v)
 		}
 	}
+	if date := a.Header.Get("Date"); date != "" {
+		setDate(&resp.Header, []byte(date))
+	} else {
+		setDateNow(&resp.Header, now)
+	}
 	if a.Page != nil && !a.Page.BodyOnly {
 		setAge(resp, a.Page, now)
 	} else if age := a.Header.Get("Age"); age != "" {
 		resp.Header.Set("Age", age)
 	}
 	resp.Header.Set("Cache-Status", cacheStatus(a, now))
-	f := fields{&ctx.Request.Header}
-	if a.Status == http.StatusOK && a.Outcome != metrics.Pass &&
-		notModified(f, a.Header.Get("Etag"), a.Header.Get("Last-Modified")) {
+	setBody(ctx, v, a)
+}
+
+// setBody answers with the body, or with what of it the client asked for.
+func setBody(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
+	resp := &ctx.Response
+	shared := a.Outcome != metrics.Pass // a pass was made with the client's own conditions and codings
+	etag, modified := a.Header.Get("Etag"), a.Header.Get("Last-Modified")
+	switch {
+	case shared && a.Status == http.StatusOK && v.fields.notModified(etag, modified):
 		a.Body.Close()
-		resp.SetStatusCode(http.StatusNotModified)
-		resp.SkipBody = true
-		return
-	}
-	if ctx.IsHead() || bodiless(a.Status) {
+		setNotModified(resp)
+	case ctx.IsHead() || bodiless(a.Status):
 		a.Body.Close()
 		resp.SkipBody = true
 		if n := a.Header.Get("Content-Length"); n != "" && !bodiless(a.Status) {
 			resp.Header.Set("Content-Length", n)
 		}
-		return
-	}
-	// A pass was made with the client's own Accept-Encoding; a shared answer may be coded though this client was not asked.
-	if a.Outcome != metrics.Pass && gzipped(a.Header.Get("Content-Encoding")) && !acceptsGzip(f.Field("Accept-Encoding")) {
+	case shared && gzipped(a.Header.Get("Content-Encoding")) && !acceptsGzip(v.fields.acceptEncoding):
 		setPlainBody(ctx, a.Body)
-		return
+	case shared && a.Status == http.StatusOK && a.ContentLength >= 0 && v.fields.wantsRange(etag, modified):
+		setStreamRange(ctx, v, a)
+	default:
+		resp.SetBodyStream(a.Body, int(a.ContentLength))
 	}
-	resp.SetBodyStream(a.Body, int(a.ContentLength))
 }
 
-// ownField tells which fields each answer gets anew: the length belongs to the transfer, Date is the server's as nginx's
-// is, Age is counted at the time of the answer.
+// setStreamRange answers with the part that the client asked for of a body that arrives; with the whole where it asked
+// for several.
+func setStreamRange(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
+	spans, ok := parseRanges(v.fields.ranges, a.ContentLength)
+	switch {
+	case ok && len(spans) == 0:
+		a.Body.Close()
+		notSatisfiable(&ctx.Response, a.ContentLength)
+	case ok && len(spans) == 1:
+		setStreamSpan(&ctx.Response, spans[0], a.Body, a.ContentLength)
+	default:
+		ctx.Response.SetBodyStream(a.Body, int(a.ContentLength))
+	}
+}
+
+// ownField tells which fields each answer gets in a way of its own: the length belongs to the transfer, Age is counted at
+// the time of the answer, Date is set apart.
 func ownField(name string) bool {
 	return name == "Content-Length" || name == "Date" || name == "Age"
 }
@@ -97,6 +120,9 @@ func cacheStatus(a *fill.Answer, now time.Time) string {
 			fwd = "method"
 		}
 		b.WriteString("; fwd=" + fwd)
+	case metrics.Revalidated:
+		// The backend answered 304; what the client gets is the stored page (RFC 9211, section 2.3).
+		return CacheName + "; fwd=stale; fwd-status=304" + storedMark(a)
 	default:
 		b.WriteString("; fwd=uri-miss")
 	}
@@ -104,13 +130,18 @@ func cacheStatus(a *fill.Answer, now time.Time) string {
 	if a.Outcome == metrics.Collapsed {
 		b.WriteString("; collapsed")
 	}
-	if a.Stored {
-		b.WriteString("; stored")
-	}
+	b.WriteString(storedMark(a))
 	if a.Reason != policy.ReasonNone {
 		b.WriteString("; detail=" + string(a.Reason))
 	}
 	return b.String()
+}
+
+func storedMark(a *fill.Answer) string {
+	if a.Stored {
+		return "; stored"
+	}
+	return ""
 }
 
 // WriteError answers a request whose backend gave nothing: 504 if it was too slow, 400 if the request cannot be sent on,
@@ -118,6 +149,11 @@ func cacheStatus(a *fill.Answer, now time.Time) string {
 func WriteError(ctx *fasthttp.RequestCtx, err error) {
 	status, what := http.StatusBadGateway, "The backend's answer is not valid HTTP."
 	var oe *origin.Error
+	if errors.Is(err, fill.ErrNotCached) {
+		writeText(ctx, http.StatusGatewayTimeout, "The page is not in the cache, and the request wants no other.")
+		ctx.Response.Header.Set("Cache-Status", CacheName+"; detail=only-if-cached")
+		return
+	}
 	if errors.As(err, &oe) {
 		switch oe.Kind {
 		case origin.KindConnect:
@@ -136,9 +172,10 @@ func WriteError(ctx *fasthttp.RequestCtx, err error) {
 
 // writeText answers with a line of text that nobody may keep.
 func writeText(ctx *fasthttp.RequestCtx, status int, what string) {
-	ctx.Response.Reset()
+	ctx.Response.ResetBody()
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("text/plain; charset=utf-8")
+	setDateNow(&ctx.Response.Header, time.Now())
 	ctx.Response.Header.Set("Cache-Control", "no-store")
 	ctx.SetBodyString(strconv.Itoa(status) + " " + http.StatusText(status) + "\n" + what + "\n")
 }

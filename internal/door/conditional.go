@@ -3,32 +3,32 @@ package door
 import (
 	"net/http"
 	"strings"
-
-	"pagegate/internal/policy"
 )
 
 // notModified evaluates a request's conditions against a 200 answer (RFC 9110, section 13.2.2): If-None-Match by weak
 // comparison, else If-Modified-Since. etag and modified are the answer's fields, "" for none.
-func notModified(f policy.Fields, etag, modified string) bool {
-	if list := f.Field("If-None-Match"); list != "" {
-		return etag != "" && matches(list, etag)
+func (f *fields) notModified(etag, modified string) bool {
+	if f.ifNoneMatch != "" {
+		return matches(f.ifNoneMatch, etag)
 	}
-	since := f.Field("If-Modified-Since")
-	if since == "" || modified == "" {
+	if f.ifModifiedSince == "" || modified == "" {
 		return false
 	}
-	if since == modified {
-		return true
-	}
-	s, err := http.ParseTime(since)
+	return f.ifModifiedSince == modified || notAfter(modified, f.ifModifiedSince)
+}
+
+// notAfter tells whether two dates are valid and the first is not later than the second.
+func notAfter(first, second string) bool {
+	a, err := http.ParseTime(first)
 	if err != nil {
 		return false
 	}
-	m, err := http.ParseTime(modified)
-	return err == nil && !m.After(s)
+	b, err := http.ParseTime(second)
+	return err == nil && !a.After(b)
 }
 
-// matches tells whether a list of entity tags holds etag, weak or strong (RFC 9110, section 8.8.3.2).
+// matches tells whether a list of entity tags holds etag, weak or strong (RFC 9110, section 8.8.3.2). "*" matches any
+// page, with or without a tag.
 func matches(list, etag string) bool {
 	etag = strings.TrimPrefix(etag, "W/")
 	for list != "" {

@@ -18,6 +18,7 @@ import (
 
 	"pagegate/internal/fill"
 	"pagegate/internal/metrics"
+	"pagegate/internal/page"
 	"pagegate/internal/pagekey"
 	"pagegate/internal/policy"
 )
@@ -45,6 +46,8 @@ type Visit struct {
 	Share  bool          // may be answered from the cache
 	Fill   bool          // may besides take part in a shared fill
 	Why    policy.Reason // why one of them is false
+	Wishes policy.Wishes // what the client asks of a cache
+	fields fields
 }
 
 var errNoHost = errors.New("the Host field is missing")
@@ -59,7 +62,8 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 		ctx.SetConnectionClose()
 		return false
 	}
-	v.Share, v.Why = d.Policy.Request(alias(h.Method()), hasBody(h), fields{h})
+	v.fields.read(h)
+	v.Share, v.Why, v.Wishes = d.Policy.Request(alias(h.Method()), hasBody(h), &v.fields)
 	if v.Fill = v.Share && pagekey.Canonical(h.RequestURI()); v.Share && !v.Fill {
 		v.Why = policy.ReasonSpelling
 	}
@@ -68,7 +72,7 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 
 func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {
 	raw := h.RequestURI()
-	r := pagekey.Request{Target: raw, Host: h.Host(), Method: h.Method(), HTTPS: d.HTTPS, Fields: fields{h}}
+	r := pagekey.Request{Target: raw, Host: h.Host(), Method: h.Method(), HTTPS: d.HTTPS, Fields: keyFields{h}}
 	if v.Key, err = d.Key.Append(v.Key[:0], &r); err != nil {
 		return err
 	}
@@ -108,7 +112,20 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 	if d.AccessLog {
 		d.log(ctx, v, a, now)
 	}
-	WriteAnswer(ctx, a, d.now())
+	WriteAnswer(ctx, v, a, d.now())
+}
+
+// RefreshBehind has the visit's page fetched anew while the visitor is given the old one. mark is the one that the page
+// was found by, nil if by none. It does not wait.
+func (d *Door) RefreshBehind(ctx *fasthttp.RequestCtx, v *Visit, mark *page.Page) {
+	if v.Fill {
+		d.Fill.Refresh(d.missRequest(ctx, v), mark)
+	}
+}
+
+// AppendVariantKey appends the key of the variant that a mark has for a visit.
+func AppendVariantKey(dst []byte, ctx *fasthttp.RequestCtx, v *Visit, mark *page.Page) []byte {
+	return page.AppendVariantKey(dst, v.Key, mark.Variants, values(&ctx.Request.Header, mark.MarkNames()))
 }
 
 func (d *Door) log(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, since time.Time) {

@@ -14,36 +14,61 @@ import (
 	"pagegate/internal/page"
 )
 
-// WritePage answers from a page in the cache that is fresh. The page's bytes are copied into the response, so the caller
-// may release it at once.
-func WritePage(ctx *fasthttp.RequestCtx, p *page.Page, now time.Time) {
+// WritePage answers a visit from a page in the cache. The page's bytes are copied into the response, so the caller may
+// release it at once.
+func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) {
 	resp := &ctx.Response
 	resp.SetStatusCode(p.Status)
+	dated := false
 	p.EachField(func(name, value []byte) {
-		if string(name) != "Date" {
-			resp.Header.AddBytesKV(name, value)
+		if string(name) == "Date" {
+			setDate(&resp.Header, value)
+			dated = true
+			return
 		}
+		resp.Header.AddBytesKV(name, value)
 	})
+	if !dated {
+		setDateNow(&resp.Header, now)
+	}
 	if !p.BodyOnly {
 		setAge(resp, p, now)
 	}
 	var buf [64]byte
 	resp.Header.SetBytesV("Cache-Status", appendHit(buf[:0], p, now))
-	f := fields{&ctx.Request.Header}
-	if p.Status == http.StatusOK && notModified(f, alias(p.Field("Etag")), alias(p.Field("Last-Modified"))) {
-		resp.SetStatusCode(http.StatusNotModified)
-		resp.SkipBody = true
+	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
+	if p.Status == http.StatusOK && v.fields.notModified(etag, modified) {
+		setNotModified(resp)
 		return
 	}
-	if gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(f.Field("Accept-Encoding")) {
-		body := io.NopCloser(bytes.NewReader(bytes.Clone(p.Body)))
-		setPlainBody(ctx, body)
+	if gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding) {
+		setPlainBody(ctx, io.NopCloser(bytes.NewReader(bytes.Clone(p.Body))))
 		return
 	}
 	if bodiless(p.Status) {
 		return
 	}
+	if p.Status == http.StatusOK && ctx.IsGet() && v.fields.wantsRange(etag, modified) {
+		if spans, ok := parseRanges(v.fields.ranges, int64(len(p.Body))); ok {
+			if len(spans) == 0 {
+				notSatisfiable(resp, int64(len(p.Body)))
+			} else {
+				setSpans(resp, spans, p.Body)
+			}
+			return
+		}
+	}
 	resp.SetBody(p.Body)
+}
+
+// setNotModified answers that the client's copy is still good: without a body, and without what would describe one
+// (RFC 9110, section 15.4.5).
+func setNotModified(resp *fasthttp.Response) {
+	resp.SetStatusCode(http.StatusNotModified)
+	resp.SkipBody = true
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition"} {
+		resp.Header.Del(name)
+	}
 }
 
 // appendHit says that the answer is a hit and how long it stays one (RFC 9211, sections 2.1 and 2.4).

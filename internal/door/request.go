@@ -3,55 +3,12 @@ package door
 import (
 	"net"
 	"net/http"
-	"unsafe"
 
 	"github.com/valyala/fasthttp"
 
 	"pagegate/internal/fill"
 	"pagegate/internal/pagekey"
-	"pagegate/internal/policy"
 )
-
-// fields lets the policy and the key's template read a request's fields where they lie. It is one pointer, so that
-// handing it over as an interface allocates nothing.
-type fields struct{ h *fasthttp.RequestHeader }
-
-var (
-	_ policy.Fields  = fields{}
-	_ pagekey.Fields = fields{}
-)
-
-// Field implements policy.Fields. The result is valid while the request is.
-func (f fields) Field(name string) string {
-	all := f.h.PeekAll(name)
-	switch len(all) {
-	case 0:
-		return ""
-	case 1:
-		return alias(all[0])
-	}
-	sep := ", "
-	if name == "Cookie" {
-		sep = "; "
-	}
-	joined := string(all[0])
-	for _, v := range all[1:] {
-		joined += sep + string(v)
-	}
-	return joined
-}
-
-// AppendField implements pagekey.Fields.
-func (f fields) AppendField(dst []byte, name string, n int) ([]byte, bool) {
-	all := f.h.PeekAll(name)
-	if n >= len(all) {
-		return dst, false
-	}
-	return append(dst, all[n]...), true
-}
-
-// alias gives bytes of a request as a string without copying them; it must not outlive the request.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // hasBody tells whether a request carries content, known length or not.
 func hasBody(h *fasthttp.RequestHeader) bool {
@@ -80,6 +37,8 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		ClientIP:   clientIP(ctx.RemoteAddr()),
 		Share:      v.Fill,
 		PassReason: v.Why,
+		Wishes:     v.Wishes,
+		KeyOf:      d.keyOf(ctx),
 	}
 	if hasBody(&ctx.Request.Header) {
 		r.ContentLength = int64(ctx.Request.Header.ContentLength())
@@ -88,6 +47,21 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		}
 	}
 	return r
+}
+
+// keyOf returns what tells the page key of a GET of another target with this request's fields, for the pages that a
+// change invalidates. It is valid while the request is.
+func (d *Door) keyOf(ctx *fasthttp.RequestCtx) func(string) []byte {
+	return func(target string) []byte {
+		h := &ctx.Request.Header
+		key, err := d.Key.Append(nil, &pagekey.Request{
+			Target: []byte(target), Host: h.Host(), Method: []byte("GET"), HTTPS: d.HTTPS, Fields: keyFields{h},
+		})
+		if err != nil {
+			return nil
+		}
+		return key
+	}
 }
 
 func clientIP(a net.Addr) string {

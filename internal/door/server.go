@@ -26,6 +26,7 @@ func NewServer(handler fasthttp.RequestHandler, log zerolog.Logger) *fasthttp.Se
 		Name:                  CacheName,
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
+		NoDefaultDate:         true, // a page has its own (date.go)
 		ReadBufferSize:        maxHead,
 		ReadTimeout:           readTimeout,
 		IdleTimeout:           idleTimeout,

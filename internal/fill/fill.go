@@ -12,7 +12,9 @@
 package fill
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -41,6 +43,13 @@ type Request struct {
 	// Share says that this request may share a page with others; PassReason why not.
 	Share      bool
 	PassReason policy.Reason
+	Wishes     policy.Wishes
+	// KeyOf returns the page key of another target of the same site, nil if it can have none; needed for requests that
+	// may change pages (unsafe methods).
+	KeyOf func(target string) []byte
+	// Informational, if not nil, is given the 1xx responses (but 100) of an exchange that this request alone causes, or
+	// leads, before Serve returns.
+	Informational func(status int, h http.Header)
 }
 
 // Answer is what the client gets. Whoever receives it closes Body.
@@ -79,16 +88,24 @@ type Options struct {
 	LockTTL time.Duration
 	// LockWait bounds the wait for another process's fill; default 30 s.
 	LockWait time.Duration
+	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
+	Refreshes int
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
 
+// ErrNotCached says that the request wants no other answer than one from the cache, which has none (RFC 9111, section
+// 5.2.1.7).
+var ErrNotCached = errors.New("fill: not in the cache")
+
 // Filler is the miss path. Any number of goroutines may call Serve at once.
 type Filler struct {
-	o       Options
-	flights flights
-	passing passing
-	storer  *storer
+	o         Options
+	flights   flights
+	passing   passing
+	storer    *storer
+	refreshes chan struct{} // holds one token for each refresh behind a visitor
+
 	// ctx ends when the Filler is closed, and with it every fetch that is under way.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -103,10 +120,11 @@ func New(o Options) *Filler {
 	setDefault(&o.LockTTL, 5*time.Second)
 	o.LockTTL = max(o.LockTTL, 2*time.Second)
 	setDefault(&o.LockWait, 30*time.Second)
+	setDefault(&o.Refreshes, 16)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &Filler{o: o}
+	f := &Filler{o: o, refreshes: make(chan struct{}, o.Refreshes)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.flights.byKey = make(map[string]*flight)
 	f.passing.init(o.PassFor)
@@ -130,40 +148,143 @@ func (f *Filler) Close() error {
 	return nil
 }
 
+// maxHops bounds the keys that a request goes through: the page key's, a variant's, and a variant's of a newer mark.
+const maxHops = 4
+
 // Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits.
-// An error is an *origin.Error or ctx's.
+// An error is an *origin.Error, ErrNotCached or ctx's.
 func (f *Filler) Serve(ctx context.Context, r *Request) (*Answer, error) {
 	if why, pass := f.mustPass(r); pass {
 		return f.pass(ctx, r, why)
 	}
-	fl, leads := f.flights.join(r.Key, func(fl *flight) { f.lead(fl, newErrand(f, r)) })
-	if fl == nil {
-		return f.pass(ctx, r, policy.ReasonUnstorable)
-	}
-	answer, err := fl.answer(ctx, leads)
-	if err == errUnshared {
-		return f.pass(ctx, r, policy.ReasonUnstorable)
-	}
+	answer, err := f.share(ctx, r)
 	if err != nil {
 		f.o.Metrics.Request(metrics.Failed)
 		return nil, err
+	}
+	if answer == nil {
+		return f.pass(ctx, r, policy.ReasonUnstorable)
 	}
 	f.o.Metrics.Request(answer.Outcome)
 	return answer, nil
 }
 
-// mustPass tells whether a request cannot take part in a shared fill. A HEAD has no body to share and never stores one,
-// so it asks the backend by itself.
+// share answers a request by a page that others may have too. It returns nil where the request has to pass.
+func (f *Filler) share(ctx context.Context, r *Request) (*Answer, error) {
+	l := newLeg(r.Key)
+	for range maxHops {
+		if r.looksFirst(f.o.Policy) {
+			if a := f.stored(ctx, r, &l); a != nil {
+				return a, nil
+			}
+		}
+		switch {
+		case r.Wishes.OnlyIfCached:
+			return nil, ErrNotCached
+		case f.passing.has(l.key, f.o.Now()):
+			return nil, nil
+		case r.Method == http.MethodHead:
+			return f.head(ctx, r, &l)
+		}
+		fl, leads := f.flights.join(&l, func(fl *flight) { f.lead(fl, newErrand(f, r)) })
+		if fl == nil {
+			return nil, nil
+		}
+		answer, err := fl.answer(ctx, leads, l.key)
+		var to *redirect
+		switch {
+		case errors.As(err, &to):
+			l.follow(to.mark, r.Header)
+		case errors.Is(err, errAskAlone):
+			l.alone = true
+		case errors.Is(err, errUnshared):
+			return nil, nil
+		default:
+			return answer, err
+		}
+	}
+	return nil, nil
+}
+
+// looksFirst tells whether what is in the cache decides how the request goes on. For others the one that leads a flight
+// looks.
+func (r *Request) looksFirst(p *policy.Policy) bool {
+	w := &r.Wishes
+	return w.OnlyIfCached || r.Method == http.MethodHead || p.ClientControl && (w.Picky() || w.MaxStale.Given)
+}
+
+// stored answers a request from the cache, if what is there answers it, and goes on to a variant's key.
+func (f *Filler) stored(ctx context.Context, r *Request, l *leg) *Answer {
+	for range maxHops {
+		var p page.Page
+		if !f.get(ctx, l.key, &p) {
+			return nil
+		}
+		if p.Mark() && l.mark == nil {
+			l.follow(copyMark(&p), r.Header)
+			p.Release()
+			continue
+		}
+		defer p.Release()
+		now := f.o.Now()
+		if f.o.Policy.Reuse(now, &p, &r.Wishes) == policy.Ask {
+			l.renew = p.Fresh(now)
+			return nil
+		}
+		body := bytes.Clone(p.Body)
+		return &Answer{
+			Status:        p.Status,
+			Header:        p.HTTPHeader(),
+			Body:          io.NopCloser(bytes.NewReader(body)),
+			ContentLength: int64(len(body)),
+			Outcome:       metrics.Hit,
+			Page:          p.Times(),
+		}
+	}
+	return nil
+}
+
+// get reads a page from the cache and tells whether it was there. A failing cache counts as one that has nothing.
+func (f *Filler) get(ctx context.Context, key string, p *page.Page) bool {
+	err := f.o.Cache.Get(ctx, []byte(key), p)
+	if err != nil && !errors.Is(err, pagecache.ErrMiss) {
+		f.o.Metrics.CacheError(metrics.OpGet)
+	}
+	return err == nil
+}
+
+// Refresh fetches a page anew behind a visitor who was given the old one, unless that is being done already or enough
+// refreshes are under way. It does not wait. mark is the one that the visitor's page was found by, nil if by none.
+func (f *Filler) Refresh(r *Request, mark *page.Page) {
+	if why, pass := f.mustPass(r); pass {
+		f.o.Metrics.Passed(why)
+		return
+	}
+	select {
+	case f.refreshes <- struct{}{}:
+	default:
+		return
+	}
+	l := newLeg(r.Key)
+	if mark != nil {
+		l.follow(copyMark(mark), r.Header)
+	}
+	l.renew = true
+	if !f.flights.start(&l, func(fl *flight) {
+		defer func() { <-f.refreshes }()
+		f.lead(fl, newErrand(f, r))
+	}) {
+		<-f.refreshes
+	}
+}
+
+// mustPass tells whether a request cannot take part in a shared fill.
 func (f *Filler) mustPass(r *Request) (policy.Reason, bool) {
 	switch {
 	case !r.Share:
 		return r.PassReason, true
-	case r.Method == http.MethodHead:
-		return policy.ReasonMethod, true
 	case !f.o.Hosts.shares(r.Host):
 		return policy.ReasonHost, true
-	case f.passing.has(r.Key, f.o.Now()):
-		return policy.ReasonUnstorable, true
 	}
 	return policy.ReasonNone, false
 }
@@ -178,11 +299,13 @@ func (f *Filler) pass(ctx context.Context, r *Request, why policy.Reason) (*Answ
 		Header:        policy.PassHeader(r.Header, r.ClientIP),
 		Body:          r.Body,
 		ContentLength: r.ContentLength,
+		Informational: r.Informational,
 	})
 	if err != nil {
 		f.o.Metrics.Request(metrics.Failed)
 		return nil, err
 	}
+	f.invalidate(r, resp)
 	f.o.Metrics.Request(metrics.Pass)
 	return &Answer{
 		Status:        resp.Status,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pagegate/internal/metrics"
@@ -15,6 +16,14 @@ import (
 
 // errUnshared tells a waiter that the flight's response belongs to the request that started it: it has to pass.
 var errUnshared = errors.New("fill: the response is not to be shared")
+
+// errAskAlone tells a waiter that the page may be stored but not used twice without asking the backend.
+var errAskAlone = errors.New("fill: the response may answer one request only")
+
+// redirect tells a request that the page has variants: it has to go on with the one that the mark has for it.
+type redirect struct{ mark *page.Page }
+
+func (*redirect) Error() string { return "fill: the page has variants" }
 
 // errSlowReader ends a reader that held up a large body for longer than stallTimeout.
 var errSlowReader = errors.New("fill: the client reads too slowly")
@@ -36,34 +45,89 @@ type flights struct {
 }
 
 // join returns the flight of a key, taking off with lead (in a goroutine of its own) if there is none, and tells whether
-// this call started it. It returns nil when the flight can no longer be joined from its beginning.
-func (fs *flights) join(key []byte, lead func(*flight)) (fl *flight, leads bool) {
+// this call started it. It returns nil when the flight can no longer be joined from its beginning. A request that goes
+// alone has a flight that nobody else can join.
+func (fs *flights) join(l *leg, lead func(*flight)) (fl *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fl = fs.byKey[string(key)]; fl != nil {
-		if !fl.addReader() {
-			return nil, false
-		}
-		return fl, false
+	if l.alone {
+		return fs.takeOff(l, 1, lead), true
 	}
-	fl = &flight{key: string(key), changed: make(chan struct{}), readers: make(map[*reader]struct{})}
+	for _, key := range []string{l.flightKey(), (&leg{key: l.key, renew: true}).flightKey()} { // what renews it serves all
+		if fl = fs.byKey[key]; fl != nil {
+			if !fl.addReader() {
+				return nil, false
+			}
+			return fl, false
+		}
+	}
+	fl = fs.takeOff(l, 1, lead)
+	fs.enter(fl, l.flightKey())
+	return fl, true
+}
+
+// start takes off without a reader, unless the page is on its way already. It tells whether it did.
+func (fs *flights) start(l *leg, lead func(*flight)) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byKey[l.key] != nil || fs.byKey[l.flightKey()] != nil {
+		return false
+	}
+	fs.enter(fs.takeOff(l, 0, lead), l.flightKey())
+	return true
+}
+
+// takeOff makes a flight and has it led. Called with mu held.
+func (fs *flights) takeOff(l *leg, readers int, lead func(*flight)) *flight {
+	fl := &flight{leg: *l, changed: make(chan struct{}), readers: make(map[*reader]struct{}), pending: readers}
 	fl.ctx, fl.cancel = context.WithCancel(context.Background())
-	fl.pending = 1
-	fs.byKey[fl.key] = fl
 	fs.wg.Add(1)
 	go func() {
 		defer fs.wg.Done()
 		lead(fl)
 	}()
-	return fl, true
+	return fl
 }
 
-// land takes a flight out: the next request for its key starts another.
+// enter lets requests for key join a flight. Called with mu held.
+func (fs *flights) enter(fl *flight, key string) {
+	fl.keys = append(fl.keys, key)
+	fs.byKey[key] = fl
+}
+
+// alias lets requests for another key join a flight too, if none of that key is under way.
+func (fs *flights) alias(fl *flight, key string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byKey[key] == nil {
+		fs.enter(fl, key)
+	}
+}
+
+// land takes a flight out: the next request for its keys starts another.
 func (fs *flights) land(fl *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.byKey[fl.key] == fl {
-		delete(fs.byKey, fl.key)
+	fs.out(fl)
+}
+
+func (fs *flights) out(fl *flight) {
+	for _, key := range fl.keys {
+		if fs.byKey[key] == fl {
+			delete(fs.byKey, key)
+		}
+	}
+}
+
+// doom takes out the flights whose pages match, so that what they bring is answered to those who wait and not stored.
+func (fs *flights) doom(match func(*flight) bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, fl := range fs.byKey {
+		if match(fl) {
+			fl.doomed.Store(true)
+			fs.out(fl)
+		}
 	}
 }
 
@@ -74,6 +138,9 @@ func (fs *flights) wait() { fs.wg.Wait() }
 type head struct {
 	status        int
 	header        http.Header // not changed after it is set
+	others        http.Header // what those get who did not start the flight; nil for the same
+	key           string      // with shared: the only key whose requests it answers; "" for any
+	mark          *page.Page  // with key: where the others have to look
 	contentLength int64
 	outcome       string // of the one who started it; the others' is Collapsed unless it came from the cache
 	reason        policy.Reason
@@ -84,7 +151,9 @@ type head struct {
 
 // flight is one fill and those who read from it. Its lock is held for short steps only, never while waiting.
 type flight struct {
-	key    string
+	leg
+	keys   []string        // under which it can be joined; guarded by flights.mu
+	doomed atomic.Bool     // what it brings is not to be stored: its page was purged meanwhile
 	ctx    context.Context // of the fetch
 	cancel context.CancelFunc
 
@@ -139,17 +208,18 @@ func (fl *flight) end(err error) {
 	fl.signal()
 }
 
-// answer waits for the head and makes this request's answer of it.
-func (fl *flight) answer(ctx context.Context, leads bool) (*Answer, error) {
+// answer waits for the head and makes this request's answer of it. key is what the request looks for.
+func (fl *flight) answer(ctx context.Context, leads bool, key string) (*Answer, error) {
 	for {
 		fl.mu.Lock()
 		h, changed := fl.head, fl.changed
 		switch {
-		case h != nil && !leads && !h.shared:
-			fl.leave(nil)
-			fl.mu.Unlock()
-			return nil, errUnshared
 		case h != nil:
+			if err := h.refuses(leads, key); err != nil {
+				fl.leave(nil)
+				fl.mu.Unlock()
+				return nil, err
+			}
 			r := &reader{fl: fl, off: fl.base}
 			fl.pending--
 			fl.readers[r] = struct{}{}
@@ -173,21 +243,38 @@ func (fl *flight) answer(ctx context.Context, leads bool) (*Answer, error) {
 	}
 }
 
+// refuses tells why a request that waited does not get this response.
+func (h *head) refuses(leads bool, key string) error {
+	switch {
+	case leads:
+		return nil
+	case h.key != "" && h.key != key:
+		return &redirect{h.mark}
+	case h.shared:
+		return nil
+	case h.stored:
+		return errAskAlone
+	}
+	return errUnshared
+}
+
 // answer is what a request that reads by r gets.
 func (h *head) answer(r *reader, leads bool) *Answer {
+	header := h.header
+	if !leads && h.others != nil {
+		header = h.others
+	}
 	a := &Answer{
 		Status:        h.status,
-		Header:        h.header.Clone(),
+		Header:        header.Clone(),
 		Body:          r,
 		ContentLength: h.contentLength,
 		Outcome:       h.outcome,
 		Reason:        h.reason,
 		Stored:        h.stored,
+		Page:          h.page,
 	}
-	switch {
-	case h.page != nil:
-		a.Page = h.page
-	case !leads:
+	if !leads && (h.page == nil || h.outcome == metrics.Revalidated) {
 		a.Outcome = metrics.Collapsed
 	}
 	return a

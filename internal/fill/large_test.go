@@ -142,7 +142,7 @@ func TestPassingIsBounded(t *testing.T) {
 	if len(p.until) > maxPassing || len(p.oldest) > maxPassing {
 		t.Errorf("%d keys are remembered", len(p.until))
 	}
-	if p.has(binaryKey(0), now) || !p.has(binaryKey(maxPassing+99), now) {
+	if p.has(string(binaryKey(0)), now) || !p.has(string(binaryKey(maxPassing+99)), now) {
 		t.Error("not the oldest was forgotten")
 	}
 }

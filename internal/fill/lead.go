@@ -11,22 +11,25 @@ import (
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
-	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
 )
 
 // errand is what the leader of a flight needs of the request that started it, kept apart from that request's life.
 type errand struct {
 	uri, target, host string
-	header            http.Header
+	asked             http.Header // the request's own fields
+	wishes            policy.Wishes
+	informational     func(int, http.Header)
 }
 
 func newErrand(f *Filler, r *Request) *errand {
 	return &errand{
-		uri:    r.URI,
-		target: r.Target,
-		host:   f.o.Hosts.of(r.Host),
-		header: policy.FillHeader(r.Header, f.o.Scheme, f.o.KeyFields),
+		uri:           r.URI,
+		target:        r.Target,
+		host:          f.o.Hosts.of(r.Host),
+		asked:         r.Header,
+		wishes:        r.Wishes,
+		informational: r.Informational,
 	}
 }
 
@@ -36,6 +39,7 @@ func (f *Filler) lead(fl *flight, e *errand) {
 	defer fl.cancel()
 	// The fetch ends with the Filler, if not with the flight's last reader.
 	defer context.AfterFunc(f.ctx, fl.cancel)()
+	since := f.o.Now()
 	unlock := f.lock(fl)
 	land := func() {
 		unlock() // first: whoever takes the lock next finds the page, or that there is none
@@ -43,36 +47,95 @@ func (f *Filler) lead(fl *flight, e *errand) {
 	}
 	var old page.Page
 	defer old.Release()
-	if f.lookUp(fl, &old) {
+	found := f.get(fl.ctx, fl.key, &old)
+	switch {
+	case found && old.Mark():
+		to := &redirect{copyMark(&old)}
+		land()
+		fl.end(to)
+		return
+	// What somebody else renewed while this flight waited for the lock is new enough.
+	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(since)):
 		f.answerFromCache(fl, &old, metrics.Hit)
 		land()
 		return
 	}
 	f.o.Metrics.Fills.Inc()
-	sent := f.o.Now()
-	resp, err := f.fetch(fl.ctx, &origin.Request{Method: http.MethodGet, Target: e.target, Host: e.host, Header: e.header})
-	switch failed := err != nil || resp.Status >= http.StatusInternalServerError; {
-	case failed && old.Status != 0 && old.UsableStale(f.o.Now()):
+	f.ask(fl, e, &old, land)
+}
+
+// ask fetches the page, or has the backend confirm the old one, and publishes what comes of it. old.Status is 0 when
+// there is no old page.
+func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) {
+	fetched := f.fetchShared(fl, e, old)
+	now := f.o.Now()
+	switch resp, err := fetched.resp, fetched.err; {
+	case fetched.confirmed:
+		f.confirm(fl, e, old, &fetched, land)
+	case (err != nil || failing(resp.Status)) && f.o.Policy.StaleOnFailure(now, old, &e.wishes):
 		if err == nil {
 			resp.Body.Close()
 		}
-		f.answerFromCache(fl, &old, metrics.Stale)
+		f.answerFromCache(fl, old, metrics.Stale)
 		land()
 	case err != nil:
 		land()
 		fl.end(err)
 	default:
-		f.publish(fl, e, resp, sent, land)
+		f.publish(fl, e, &fetched, land)
 	}
 }
 
-// lookUp reads the page as it is now and tells whether it is fresh. A stale one stays in p.
-func (f *Filler) lookUp(fl *flight, p *page.Page) bool {
-	err := f.o.Cache.Get(fl.ctx, []byte(fl.key), p)
-	if err != nil && !errors.Is(err, pagecache.ErrMiss) {
-		f.o.Metrics.CacheError(metrics.OpGet)
+// failing lists the statuses that count as the backend's failure (RFC 5861, section 4).
+func failing(status int) bool {
+	switch status {
+	case 500, 502, 503, 504:
+		return true
 	}
-	return err == nil && p.Fresh(f.o.Now())
+	return false
+}
+
+// fetched is what a shared fetch brought.
+type fetched struct {
+	resp      *origin.Response
+	err       error
+	confirmed bool        // resp is a 304 that speaks of the old page
+	header    http.Header // what was sent
+	sent      time.Time
+	took      time.Duration // until the head was there
+}
+
+// fetchShared sends a flight's request: conditional where there is an old page that the backend may confirm.
+func (f *Filler) fetchShared(fl *flight, e *errand, old *page.Page) (x fetched) {
+	x.header = f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
+	conditional := policy.Conditions(x.header, old)
+	x.sent = f.o.Now()
+	x.resp, x.err = f.send(fl.ctx, e, http.MethodGet, x.header)
+	if conditional && x.err == nil && x.resp.Status == http.StatusNotModified {
+		if x.confirmed = policy.Confirms(x.resp.Header, old); !x.confirmed {
+			// It speaks of a page that is not here: ask for that (RFC 9111, section 4.3.4).
+			x.resp.Body.Close()
+			x.header = f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
+			x.sent = f.o.Now()
+			x.resp, x.err = f.send(fl.ctx, e, http.MethodGet, x.header)
+		}
+	}
+	x.took = max(0, f.o.Now().Sub(x.sent))
+	return x
+}
+
+func (f *Filler) send(ctx context.Context, e *errand, method string, h http.Header) (*origin.Response, error) {
+	return f.fetch(ctx, &origin.Request{
+		Method: method, Target: e.target, Host: e.host, Header: h, Informational: e.informational,
+	})
+}
+
+// keyed names the request fields that the flight's key depends on.
+func (f *Filler) keyed(fl *flight) []string {
+	if fl.mark == nil {
+		return f.o.KeyFields
+	}
+	return append(fl.mark.MarkNames(), f.o.KeyFields...)
 }
 
 // answerFromCache gives a page to all who wait. The bytes are copied: the readers outlive the loan.
@@ -89,35 +152,74 @@ func (f *Filler) answerFromCache(fl *flight, p *page.Page, outcome string) {
 	fl.end(nil)
 }
 
+// confirm gives the old page, freshened by the 304 that confirms it, to all who wait, and stores it again (RFC 9111,
+// section 4.3.4).
+func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land func()) {
+	x.resp.Body.Close()
+	now := f.o.Now()
+	header := policy.Freshened(old, x.resp.Header)
+	d := f.o.Policy.Response(now, &policy.Exchange{
+		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
+	})
+	kept := d.Store && f.sameKey(fl, d.Vary)
+	p := newPage(old.Status, header, &d, now, x.took)
+	fl.begin(&head{
+		status:        old.Status,
+		header:        header,
+		others:        policy.Stored(header, now),
+		contentLength: int64(len(old.Body)),
+		outcome:       metrics.Revalidated,
+		stored:        kept,
+		shared:        d.Share,
+		page:          p.Times(),
+	})
+	_ = fl.write(old.Body, 0)
+	fl.end(nil)
+	if !kept {
+		f.o.Metrics.NotStored(d.Reason)
+		f.drop(fl.key)
+		land()
+		return
+	}
+	p.Body = fl.buf
+	f.enqueue(fl, job{key: fl.key, page: p, land: land})
+}
+
+// sameKey tells whether a response that varies by those fields belongs under the flight's key.
+func (f *Filler) sameKey(fl *flight, vary []string) bool {
+	if fl.mark == nil {
+		return len(vary) == 0
+	}
+	return fl.mark.SameNames(vary)
+}
+
 // publish streams a response to the flight's readers and hands it on to be stored if it may be.
-func (f *Filler) publish(fl *flight, e *errand, resp *origin.Response, sent time.Time, land func()) {
+func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) {
+	resp := x.resp
 	defer resp.Body.Close()
 	now := f.o.Now()
 	d := f.o.Policy.Response(now, &policy.Exchange{
-		URI:         e.uri,
-		Status:      resp.Status,
-		Header:      resp.Header,
-		BodyLen:     resp.ContentLength,
-		RequestTime: sent,
-		Delay:       now.Sub(sent),
+		URI: e.uri, Status: resp.Status, Header: resp.Header, BodyLen: resp.ContentLength, RequestTime: x.sent, Delay: x.took,
 	})
 	if !d.Store {
 		f.refuse(fl, resp, d.Reason, now)
 		land()
+		f.give(fl, x, &head{reason: d.Reason, shared: sharedFailure(resp)})
+		return
 	}
-	fl.begin(&head{
-		status:        resp.Status,
-		header:        resp.Header,
-		contentLength: resp.ContentLength,
-		outcome:       metrics.Miss,
-		reason:        d.Reason,
-		stored:        d.Store,
-		shared:        d.Store || sharedFailure(resp),
+	where := f.place(fl, e, x, &d, now)
+	if where.elsewhere {
+		f.enqueue(fl, job{mark: where.mark, primary: fl.primary, land: land})
+		fl.end(&redirect{where.mark})
+		return
+	}
+	if where.only != "" {
+		f.flights.alias(fl, where.key)
+	}
+	err := f.give(fl, x, &head{
+		others: policy.Stored(resp.Header, now), key: where.only, mark: where.mark, stored: true, shared: d.Share,
 	})
-	err := f.stream(fl, resp.Body)
-	fl.end(err)
 	switch {
-	case !d.Store:
 	case err != nil:
 		f.o.Metrics.NotStored(metrics.NotStoredCut)
 		land()
@@ -125,8 +227,20 @@ func (f *Filler) publish(fl *flight, e *errand, resp *origin.Response, sent time
 		f.refuse(fl, resp, policy.ReasonTooLarge, now)
 		land()
 	default:
-		f.enqueue(fl, resp, d, now, land)
+		p := newPage(resp.Status, resp.Header, &d, now, x.took)
+		p.Body = fl.buf // whole, and not changed any more
+		f.enqueue(fl, job{key: where.key, page: p, primary: fl.primary, mark: where.mark, land: land})
 	}
+}
+
+// give publishes the head, filled in from the response, and then the body as it arrives.
+func (f *Filler) give(fl *flight, x *fetched, h *head) error {
+	h.status, h.header, h.contentLength = x.resp.Status, x.resp.Header, x.resp.ContentLength
+	h.outcome = metrics.Miss
+	fl.begin(h)
+	err := f.stream(fl, x.resp.Body)
+	fl.end(err)
+	return err
 }
 
 // refuse notes that a response is not stored, and lets its key pass for a while unless the backend may soon be better.
@@ -156,7 +270,7 @@ func (f *Filler) stream(fl *flight, body io.Reader) error {
 				return werr
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) && err == io.EOF {
 			return nil
 		}
 		if err != nil {

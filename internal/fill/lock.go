@@ -22,7 +22,7 @@ const (
 func (f *Filler) lock(fl *flight) (unlock func()) {
 	none := func() {}
 	locker, ok := f.o.Cache.(pagecache.Locker)
-	if !ok {
+	if !ok || fl.alone {
 		return none
 	}
 	ctx, cancel := context.WithTimeout(fl.ctx, f.o.LockWait)

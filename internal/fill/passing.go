@@ -23,10 +23,10 @@ func (p *passing) init(keep time.Duration) {
 	p.until = make(map[string]time.Time)
 }
 
-func (p *passing) has(key []byte, now time.Time) bool {
+func (p *passing) has(key string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	until, ok := p.until[string(key)]
+	until, ok := p.until[key]
 	return ok && now.Before(until)
 }
 

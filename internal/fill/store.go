@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pagegate/internal/metrics"
-	"pagegate/internal/origin"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
@@ -16,9 +15,12 @@ import (
 
 // job is a page to be written, and what follows when it is.
 type job struct {
-	key  string
-	page *page.Page
-	land func()
+	key     string
+	page    *page.Page // nil for a mark alone
+	primary string     // the page key, where the mark goes
+	mark    *page.Page // written before the page, which is one of its variants; nil for none
+	flight  *flight    // that brought it
+	land    func()
 }
 
 // storer writes pages to the cache beside the answering: fixed workers behind a bounded queue.
@@ -58,42 +60,65 @@ func (s *storer) close() {
 	s.workers.Wait()
 }
 
-// enqueue hands a response whose body is whole to the workers. The flight lands when the page lies in the cache.
-func (f *Filler) enqueue(fl *flight, resp *origin.Response, d policy.Decision, now time.Time, land func()) {
-	p := &page.Page{
-		Status:        resp.Status,
-		Header:        page.AppendHeader(nil, storedHeader(resp.Header, now)),
-		Body:          fl.buf, // whole, and not changed any more
+// newPage makes the page of a response that is to be stored, without its body.
+func newPage(status int, h http.Header, d *policy.Decision, now time.Time, took time.Duration) *page.Page {
+	return &page.Page{
+		Status:        status,
+		Header:        page.AppendHeader(nil, policy.Stored(h, now)),
 		StoredAt:      now,
 		InitialAge:    d.InitialAge,
 		FreshUntil:    d.FreshUntil,
 		StaleUntil:    d.StaleUntil,
+		RefreshUntil:  d.RefreshUntil,
+		Took:          took,
+		NoStale:       d.NoStale,
+		Immutable:     d.Immutable,
 		NginxReadable: d.NginxReadable,
-	}
-	if !f.storer.put(job{key: fl.key, page: p, land: land}) {
-		f.o.Metrics.NotStored(metrics.NotStoredQueueFull)
-		land()
 	}
 }
 
-// storedHeader is what of a response's header is kept: all, with a Date, which the age of the page is counted from by
-// whoever receives it (RFC 9110, section 6.6.1: a recipient adds a missing one).
-func storedHeader(h http.Header, now time.Time) http.Header {
-	if h.Get("Date") != "" {
-		return h
+// enqueue hands a page whose body is whole to the workers. The flight lands when the page lies in the cache.
+func (f *Filler) enqueue(fl *flight, j job) {
+	j.flight = fl
+	if !f.storer.put(j) {
+		f.o.Metrics.NotStored(metrics.NotStoredQueueFull)
+		j.land()
 	}
-	h = h.Clone()
-	h.Set("Date", now.UTC().Format(http.TimeFormat))
-	return h
 }
 
 // store writes one page. The cache bounds how long that takes; the Filler's end does not cut it short.
 func (f *Filler) store(j job) {
 	defer j.land()
-	err := f.o.Cache.Set(context.Background(), []byte(j.key), j.page)
+	if j.flight.doomed.Load() {
+		f.o.Metrics.NotStored(metrics.NotStoredPurged)
+		return
+	}
+	if j.mark != nil && !f.set(j.primary, j.mark) {
+		return
+	}
+	if j.page != nil && f.set(j.key, j.page) {
+		f.o.Metrics.Stored.Inc()
+	}
+	// A purge that came after the look above has either seen the page, or is seen here.
+	if j.flight.doomed.Load() {
+		f.drop(j.primaryKey())
+	}
+}
+
+// primaryKey is the key whose deletion takes the page away.
+func (j *job) primaryKey() string {
+	if j.mark != nil {
+		return j.primary
+	}
+	return j.key
+}
+
+// set writes one item and tells whether it is there now.
+func (f *Filler) set(key string, p *page.Page) bool {
+	err := f.o.Cache.Set(context.Background(), []byte(key), p)
 	switch {
 	case err == nil:
-		f.o.Metrics.Stored.Inc()
+		return true
 	case errors.Is(err, pagecache.ErrKey):
 		f.o.Metrics.NotStored(metrics.NotStoredKey)
 	case errors.Is(err, pagecache.ErrTooLarge), errors.Is(err, page.ErrHeaderTooLarge):
@@ -101,6 +126,7 @@ func (f *Filler) store(j job) {
 	default:
 		f.o.Metrics.NotStored(metrics.NotStoredCache)
 		f.o.Metrics.CacheError(metrics.OpSet)
-		f.o.Log.Warn().Err(err).Str("key", j.key).Msg("page not stored")
+		f.o.Log.Warn().Err(err).Str("key", key).Msg("page not stored")
 	}
+	return false
 }

@@ -17,10 +17,13 @@ func NewPolicy(c *config.Config) *policy.Policy {
 		types = nginx.Types()
 	}
 	return &policy.Policy{
-		TTL:     time.Duration(c.TTL),
-		Stale:   time.Duration(c.Stale),
-		MaxBody: int64(c.MaxBody),
-		Cookies: policy.NewCookieRule(slices.Concat(nginx.AnalyticsCookies(), c.Cookies.Anonymous)),
+		TTL:           time.Duration(c.TTL),
+		Stale:         time.Duration(c.Stale),
+		Refresh:       time.Duration(c.Refresh),
+		ClientControl: c.ObeysClients(),
+		AllFields:     c.FillsWithAllFields(),
+		MaxBody:       int64(c.MaxBody),
+		Cookies:       policy.NewCookieRule(slices.Concat(nginx.AnalyticsCookies(), c.Cookies.Anonymous)),
 		Nginx: policy.NginxView{
 			Types:       types,
 			DefaultType: c.Nginx.DefaultType,

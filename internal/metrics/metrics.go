@@ -12,13 +12,14 @@ import (
 
 // Outcomes of a request; the values of the label "outcome".
 const (
-	Hit       = "hit"       // answered from the cache, fresh
-	Stale     = "stale"     // answered from the cache past its freshness, since the backend failed
-	Miss      = "miss"      // answered by a fill that this request started
-	Collapsed = "collapsed" // answered by a fill that another request had started
-	Pass      = "pass"      // the client's own exchange with the backend
-	Failed    = "error"     // no answer to be had: 502 or 504
-	Refused   = "refused"   // a bad request: 400
+	Hit         = "hit"         // answered from the cache, fresh
+	Stale       = "stale"       // answered from the cache past its freshness, since the backend failed
+	Miss        = "miss"        // answered by a fill that this request started
+	Revalidated = "revalidated" // answered from the cache after the backend confirmed the page
+	Collapsed   = "collapsed"   // answered by a fill that another request had started
+	Pass        = "pass"        // the client's own exchange with the backend
+	Failed      = "error"       // no answer to be had: 502 or 504
+	Refused     = "refused"     // a bad request: 400
 )
 
 // Operations on the cache; the values of the label "op".
@@ -36,6 +37,7 @@ const (
 	NotStoredCacheSize = policy.Reason("cache-too-large")
 	NotStoredCache     = policy.Reason("cache-error")
 	NotStoredCut       = policy.Reason("body-cut")
+	NotStoredPurged    = policy.Reason("purged")
 )
 
 // Metrics counts what the flow does. Its fields are safe for concurrent use.
@@ -71,14 +73,15 @@ func New() *Metrics {
 			Name: "pagegate_store_queue", Help: "Pages waiting to be written to the cache."}),
 	}
 	m.requests = series(m, "pagegate_requests_total", "Requests by what became of them.", "outcome",
-		Hit, Stale, Miss, Collapsed, Pass, Failed, Refused)
+		Hit, Stale, Miss, Revalidated, Collapsed, Pass, Failed, Refused)
 	m.notStored = series(m, "pagegate_not_stored_total", "Fetched pages that were not stored, by the reason.", "reason",
 		policy.ReasonStatus, policy.ReasonNoStore, policy.ReasonPrivate, policy.ReasonNoCache, policy.ReasonSetCookie,
 		policy.ReasonVary, policy.ReasonEncoding, policy.ReasonNoFreshness, policy.ReasonExpired, policy.ReasonTooLarge,
-		policy.ReasonInvalid, NotStoredQueueFull, NotStoredKey, NotStoredCacheSize, NotStoredCache, NotStoredCut)
+		policy.ReasonInvalid, NotStoredQueueFull, NotStoredKey, NotStoredCacheSize, NotStoredCache, NotStoredCut,
+		NotStoredPurged)
 	m.passes = series(m, "pagegate_passes_total", "Requests that could not share a page, by the reason.", "reason",
 		policy.ReasonMethod, policy.ReasonRequestBody, policy.ReasonAuthorization, policy.ReasonCookie,
-		policy.ReasonRequestStore, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
+		policy.ReasonRequestStore, policy.ReasonConditional, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
 	m.Registry.MustRegister(m.Fills, m.Stored, m.BackendErrors, m.BackendSeconds, m.StoreQueue,

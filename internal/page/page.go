@@ -29,6 +29,18 @@ type Page struct {
 	InitialAge time.Duration // the response's age at StoredAt (RFC 9111, section 4.2.3: corrected_initial_age)
 	FreshUntil time.Time     // the end of the freshness lifetime; zero when nobody said (a body that an app stored)
 	StaleUntil time.Time     // until when it may still be served if the backend fails; never before FreshUntil
+	// RefreshUntil is until when it may be served past its freshness while it is refreshed behind the visitor's back
+	// (RFC 5861, section 3); zero or not after FreshUntil for never.
+	RefreshUntil time.Time
+	// Took is how long the backend needed for the page, in whole milliseconds: how early a refresh has to begin.
+	Took time.Duration
+
+	// NoStale forbids to serve the page past its freshness whatever a request allows (RFC 9111, section 4.2.4).
+	NoStale bool
+	// Immutable says that the page does not change while it is fresh (RFC 8246).
+	Immutable bool
+	// Variants is not 0 on a mark: a page without a body that stands for the variants of its key (variants.go).
+	Variants uint64
 
 	// NginxReadable says that nginx's own answer from the bare body would equal the backend's, so the body may stand
 	// under the page key.
@@ -75,6 +87,36 @@ func (p *Page) Age(now time.Time) time.Duration {
 func (p *Page) Fresh(now time.Time) bool {
 	return p.FreshUntil.IsZero() || now.Before(p.FreshUntil)
 }
+
+// Mark tells whether this is no page but the mark that its key has variants.
+func (p *Page) Mark() bool { return p.Variants != 0 }
+
+// keepValidatable is how long past its last use a page that the backend can confirm (304) is kept, at least and at most;
+// between the two it is the page's own freshness lifetime.
+const (
+	keepValidatableMin = 10 * time.Minute
+	keepValidatableMax = 24 * time.Hour
+)
+
+// KeepUntil is until when the page is of any use: as a fresh or stale answer, or to be confirmed by the backend.
+func (p *Page) KeepUntil() time.Time {
+	until := p.FreshUntil
+	for _, t := range []time.Time{p.StaleUntil, p.RefreshUntil} {
+		if t.After(until) {
+			until = t
+		}
+	}
+	if p.Validatable() {
+		spare := min(max(p.FreshUntil.Sub(p.StoredAt), keepValidatableMin), keepValidatableMax)
+		if t := p.FreshUntil.Add(spare); t.After(until) {
+			until = t
+		}
+	}
+	return until
+}
+
+// Validatable tells whether the backend could confirm the page: whether it has an entity tag or a date of modification.
+func (p *Page) Validatable() bool { return p.Field("Etag") != nil || p.Field("Last-Modified") != nil }
 
 // UsableStale tells whether a page that is no longer fresh may be served at now because the backend failed.
 func (p *Page) UsableStale(now time.Time) bool { return now.Before(p.StaleUntil) }

@@ -25,7 +25,12 @@ var anyPage = rapid.Custom(func(t *rapid.T) *Page {
 		FreshUntil:    time.UnixMilli(ms.Draw(t, "fresh")),
 		StaleUntil:    time.UnixMilli(ms.Draw(t, "stale")),
 		InitialAge:    time.Duration(rapid.IntRange(0, 1<<31).Draw(t, "age")) * time.Second,
+		RefreshUntil:  time.UnixMilli(ms.Draw(t, "refresh")),
+		Took:          time.Duration(rapid.IntRange(0, 1<<20).Draw(t, "took")) * time.Millisecond,
+		Variants:      rapid.Uint64().Draw(t, "variants"),
 		NginxReadable: rapid.Bool().Draw(t, "readable"),
+		NoStale:       rapid.Bool().Draw(t, "no stale"),
+		Immutable:     rapid.Bool().Draw(t, "immutable"),
 	}
 })
 

@@ -13,25 +13,35 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "pgp" and the version
-//	4       1     bits: 1 nginx-readable, 2 the body follows the record
+//	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable
 //	5       1     zero
 //	6       2     status
 //	8       8     stored at
 //	16      8     fresh until
 //	24      8     stale until
-//	32      4     initial age in seconds
-//	36      4     length of the header block
-//	40      8     length of the body
-//	48      8     checksum of the body (xxhash64)
-//	56      n     header block
-//	56+n    8     checksum of the record so far (xxhash64)
+//	32      8     refresh until
+//	40      4     initial age in seconds
+//	44      4     how long the backend took, in milliseconds
+//	48      8     what tells this mark's variants from an earlier mark's; 0 for a page
+//	56      4     length of the header block
+//	60      4     zero
+//	64      8     length of the body
+//	72      8     checksum of the body (xxhash64)
+//	80      n     header block
+//	80+n    8     checksum of the record so far (xxhash64)
 const (
-	recordFixed   = 56
-	recordTrailer = 8
-	recordVersion = 1
+	atStatus, atStored, atFresh, atStale, atRefresh = 6, 8, 16, 24, 32
+	atAge, atTook, atVariants                       = 40, 44, 48
+	atHeaderLen, atBodyLen, atBodySum               = 56, 64, 72
 
-	bitReadable = 1
-	bitWhole    = 2
+	recordFixed   = 80
+	recordTrailer = 8
+	recordVersion = 2
+
+	bitReadable  = 1
+	bitWhole     = 2
+	bitNoStale   = 4
+	bitImmutable = 8
 
 	// maxHeader bounds the header block of a page: a backend's fields beyond it keep the page out of the cache.
 	maxHeader = 64 << 10
@@ -55,14 +65,19 @@ func (p *Page) AppendRecord(dst []byte, whole bool) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = append(dst, 'p', 'g', 'p', recordVersion, p.bits(whole), 0)
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(p.Status))
-	dst = binary.LittleEndian.AppendUint64(dst, millis(p.StoredAt))
-	dst = binary.LittleEndian.AppendUint64(dst, millis(p.FreshUntil))
-	dst = binary.LittleEndian.AppendUint64(dst, millis(p.StaleUntil))
-	dst = binary.LittleEndian.AppendUint32(dst, seconds(p.InitialAge))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(p.Header)))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(p.Body)))
-	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(p.Body))
+	le := binary.LittleEndian
+	dst = le.AppendUint16(dst, uint16(p.Status))
+	dst = le.AppendUint64(dst, millis(p.StoredAt))
+	dst = le.AppendUint64(dst, millis(p.FreshUntil))
+	dst = le.AppendUint64(dst, millis(p.StaleUntil))
+	dst = le.AppendUint64(dst, millis(p.RefreshUntil))
+	dst = le.AppendUint32(dst, whole32(p.InitialAge, time.Second))
+	dst = le.AppendUint32(dst, whole32(p.Took, time.Millisecond))
+	dst = le.AppendUint64(dst, p.Variants)
+	dst = le.AppendUint32(dst, uint32(len(p.Header)))
+	dst = le.AppendUint32(dst, 0)
+	dst = le.AppendUint64(dst, uint64(len(p.Body)))
+	dst = le.AppendUint64(dst, xxhash.Sum64(p.Body))
 	dst = append(dst, p.Header...)
 	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:])), nil
 }
@@ -73,7 +88,7 @@ func (p *Page) DecodeWhole(item []byte) error {
 	if err != nil {
 		return err
 	}
-	if bodyLen := binary.LittleEndian.Uint64(item[40:]); !whole || bodyLen != uint64(len(rest)) {
+	if bodyLen := binary.LittleEndian.Uint64(item[atBodyLen:]); !whole || bodyLen != uint64(len(rest)) {
 		return ErrRecord
 	}
 	p.Body = rest
@@ -87,7 +102,7 @@ func (p *Page) DecodeSplit(record, body []byte) error {
 	if err != nil {
 		return err
 	}
-	bodyLen := binary.LittleEndian.Uint64(record[40:])
+	bodyLen := binary.LittleEndian.Uint64(record[atBodyLen:])
 	if whole || len(rest) != 0 || bodyLen != uint64(len(body)) || sum != xxhash.Sum64(body) {
 		return ErrRecord
 	}
@@ -103,32 +118,44 @@ func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err
 	if len(item) < recordFixed+recordTrailer || string(item[:3]) != "pgp" || item[3] != recordVersion {
 		return nil, false, 0, ErrRecord
 	}
-	headerLen := binary.LittleEndian.Uint32(item[36:])
+	le := binary.LittleEndian
+	headerLen := le.Uint32(item[atHeaderLen:])
 	if headerLen > maxHeader || len(item) < recordFixed+int(headerLen)+recordTrailer {
 		return nil, false, 0, ErrRecord
 	}
 	end := recordFixed + int(headerLen)
-	if binary.LittleEndian.Uint64(item[end:]) != xxhash.Sum64(item[:end]) || !validHeader(item[recordFixed:end]) {
+	if le.Uint64(item[end:]) != xxhash.Sum64(item[:end]) || !validHeader(item[recordFixed:end]) {
 		return nil, false, 0, ErrRecord
 	}
-	p.NginxReadable = item[4]&bitReadable != 0
-	p.Status = int(binary.LittleEndian.Uint16(item[6:]))
-	p.StoredAt = fromMillis(binary.LittleEndian.Uint64(item[8:]))
-	p.FreshUntil = fromMillis(binary.LittleEndian.Uint64(item[16:]))
-	p.StaleUntil = fromMillis(binary.LittleEndian.Uint64(item[24:]))
-	p.InitialAge = time.Duration(binary.LittleEndian.Uint32(item[32:])) * time.Second
+	p.setBits(item[4])
+	p.Status = int(le.Uint16(item[atStatus:]))
+	p.StoredAt = fromMillis(le.Uint64(item[atStored:]))
+	p.FreshUntil = fromMillis(le.Uint64(item[atFresh:]))
+	p.StaleUntil = fromMillis(le.Uint64(item[atStale:]))
+	p.RefreshUntil = fromMillis(le.Uint64(item[atRefresh:]))
+	p.InitialAge = time.Duration(le.Uint32(item[atAge:])) * time.Second
+	p.Took = time.Duration(le.Uint32(item[atTook:])) * time.Millisecond
+	p.Variants = le.Uint64(item[atVariants:])
 	p.Header = item[recordFixed:end]
-	return item[end+recordTrailer:], item[4]&bitWhole != 0, binary.LittleEndian.Uint64(item[48:]), nil
+	return item[end+recordTrailer:], item[4]&bitWhole != 0, le.Uint64(item[atBodySum:]), nil
 }
 
-func (p *Page) bits(whole bool) (b byte) {
-	if p.NginxReadable {
-		b |= bitReadable
+func (p *Page) bits(whole bool) byte {
+	return bitIf(bitReadable, p.NginxReadable) | bitIf(bitWhole, whole) | bitIf(bitNoStale, p.NoStale) |
+		bitIf(bitImmutable, p.Immutable)
+}
+
+func bitIf(bit byte, set bool) byte {
+	if set {
+		return bit
 	}
-	if whole {
-		b |= bitWhole
-	}
-	return b
+	return 0
+}
+
+func (p *Page) setBits(b byte) {
+	p.NginxReadable = b&bitReadable != 0
+	p.NoStale = b&bitNoStale != 0
+	p.Immutable = b&bitImmutable != 0
 }
 
 func millis(t time.Time) uint64 {
@@ -145,6 +172,7 @@ func fromMillis(ms uint64) time.Time {
 	return time.UnixMilli(int64(ms))
 }
 
-func seconds(d time.Duration) uint32 {
-	return uint32(min(max(0, d/time.Second), math.MaxUint32))
+// whole32 is how many whole units d has, as far as 32 bits can say.
+func whole32(d, unit time.Duration) uint32 {
+	return uint32(min(max(0, d/unit), math.MaxUint32))
 }

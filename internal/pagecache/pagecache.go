@@ -29,7 +29,7 @@ type Cache interface {
 	// Get reads the page of a key into p, fresh or stale: the reader looks at its times. On success p's bytes belong to
 	// the cache until p.Release, which the caller owes; otherwise p is empty.
 	Get(ctx context.Context, key []byte, p *page.Page) error
-	// Set stores a page until its StaleUntil (or less long, if memory is short). A page that is not NginxReadable takes
+	// Set stores a page until its KeepUntil (or less long, if memory is short). A page that is not NginxReadable takes
 	// an earlier body of the key away from nginx.
 	Set(ctx context.Context, key []byte, p *page.Page) error
 	// Delete removes a page, whoever stored it, on every server that could hold it. A key that is not there is no error.

@@ -1,10 +1,15 @@
 package policy
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
-// fillPasses lists the request fields that a shared fill takes over from the request that caused it. None can make the
-// page another one: a client's fields are not part of the page key, so whatever the backend could build a page from is
-// left out (X-Forwarded-Host and its kin, Accept-Language, User-Agent, every unknown field), and what is personal too.
+// fillPasses lists the request fields that a shared fill takes over from the request that caused it, unless it takes
+// over all. None can make the page another one: a client's fields are not part of the page key, so whatever the backend
+// could build a page from is left out (X-Forwarded-Host and its kin, Accept-Language, User-Agent, every unknown field),
+// and what is personal too.
 var fillPasses = []string{"Traceparent", "X-Request-Id"}
 
 // FillUserAgent is what a shared fill calls itself, since no client's name may shape a shared page.
@@ -12,22 +17,47 @@ const FillUserAgent = "pagegate"
 
 // FillHeader returns the fields of a shared fill on behalf of a request with the fields h. scheme is what the operator
 // says that clients use ("https" behind a TLS proxy): backends redirect for ever if it is not told. keyed names the
-// fields that the page key depends on, which are taken over: each of their values has pages of its own.
-func FillHeader(h http.Header, scheme string, keyed []string) http.Header {
-	out := http.Header{
-		"Accept":            {"*/*"},
-		"User-Agent":        {FillUserAgent},
-		"Accept-Encoding":   {"identity"},
-		"X-Forwarded-Proto": {scheme},
+// fields that the page's key depends on, which are taken over: each of their values has pages of its own.
+func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string) http.Header {
+	out := http.Header{"Accept": {"*/*"}, "User-Agent": {FillUserAgent}}
+	if p.AllFields {
+		for name, values := range h {
+			if !neverShared(name) {
+				out[name] = values
+			}
+		}
 	}
 	for _, names := range [][]string{fillPasses, keyed} {
 		for _, name := range names {
 			if v := h[name]; len(v) > 0 {
 				out[name] = v
+			} else if slices.Contains(keyed, name) {
+				delete(out, name)
 			}
 		}
 	}
+	out["Accept-Encoding"] = []string{"identity"}
+	out["X-Forwarded-Proto"] = []string{scheme}
 	return out
+}
+
+// neverShared tells which request fields no shared fill carries: what is personal, what asks for less than the whole
+// page, and what backends are known to build pages from without saying so in Vary.
+func neverShared(name string) bool {
+	switch name {
+	case "Cookie", "Cookie2", "Authorization", "Range", "Expect", "Content-Type", "Content-Length", "Content-Encoding",
+		"Forwarded", "Via", "From", "Front-End-Https", "True-Client-Ip", "Destination", "Base-Url", "Request-Uri",
+		"Profile", "Client-Ip", "Fastly-Client-Ip", "Fastly-Host", "Cluster-Client-Ip", "Upgrade-Insecure-Requests":
+		return true
+	}
+	for _, prefix := range []string{"If-", "X-Forward", "X-Original-", "X-Rewrite-", "X-Http-", "X-Host", "X-Method",
+		"X-Real-", "X-Client-", "X-Remote-", "X-Url", "X-Proxy-", "X-Wap-", "X-Cluster-", "X-Backend-", "X-Override",
+		"X-Originating-", "X-Oxid", "X-Azure-", "X-Amz", "X-Arr-", "X-Ms-", "Cf-", "Sec-", "Proxy-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // PassHeader returns the fields of a pass: the client's own in full, and its address appended to X-Forwarded-For.

@@ -31,7 +31,7 @@ func (v *NginxView) ContentType(uri string) string {
 }
 
 // refuses tells why nginx's answer from the bare body would not equal the backend's.
-func (v *NginxView) refuses(x *Exchange, cc cacheControl) Reason {
+func (v *NginxView) refuses(x *Exchange) Reason {
 	switch {
 	case x.Status != http.StatusOK:
 		return ReasonNginxStatus
@@ -39,7 +39,7 @@ func (v *NginxView) refuses(x *Exchange, cc cacheControl) Reason {
 		return ReasonNginxType
 	case !variesOnlyBy(x.Header, "Accept-Encoding", "Cookie"):
 		return ReasonNginxVary
-	case cc.has(ccMustRevalidate | ccProxyRevalidate | ccOther):
+	case browserMatters(x.Header):
 		// Without the field a browser may reuse the page by its own heuristics.
 		return ReasonNginxField
 	}
@@ -56,12 +56,20 @@ func (v *NginxView) refuses(x *Exchange, cc cacheControl) Reason {
 // transfer (ETag), or they are checked elsewhere in this package. Any field that is not listed counts as one that
 // matters: a policy that fails closed loses speed, never a security header.
 var nginxMayLose = map[string]bool{
-	"Accept-Ranges": true, "Age": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true,
+	"Accept-Ranges": true, "Age": true, "Cache-Control": true, "Cdn-Cache-Control": true, "Connection": true, "Content-Encoding": true,
 	"Content-Length": true, "Content-Type": true, "Date": true, "Etag": true, "Expires": true,
 	"Host":          true, // PHP's own server sends it with every answer
 	"Keep-Alive":    true,
 	"Last-Modified": true, "Pragma": true, "Server": true, "Server-Timing": true, "Vary": true, "Via": true,
 	"X-Cache": true, "X-Powered-By": true, "X-Request-Id": true, "X-Runtime": true, "X-Varnish": true,
+}
+
+// browserMatters tells whether the Cache-Control that browsers see, whatever another field says to this cache, restricts
+// what they may do with the page.
+func browserMatters(h http.Header) bool {
+	cc := parseCacheControl(joined(h, "Cache-Control"))
+	return len(cc.fields) > 0 ||
+		cc.has(ccNoStore|ccPrivate|ccNoCache|ccMustRevalidate|ccProxyRevalidate|ccMustUnderstand|ccOther)
 }
 
 // sameType compares two media types: names and the charset without regard to case (RFC 9110, section 8.3), other

@@ -16,6 +16,17 @@ type Policy struct {
 	// Stale is how long after its freshness a page may still be served when the backend fails, where the response
 	// itself does not say (stale-if-error, RFC 5861) and does not forbid it; 0 for never.
 	Stale time.Duration
+	// Refresh is how long after its freshness a page is still served while one request fetches it anew, where the
+	// response itself does not say (stale-while-revalidate, RFC 5861) and does not forbid it; 0 for never.
+	Refresh time.Duration
+	// ClientControl obeys a request's Cache-Control (no-cache, max-age, min-fresh, max-stale, stale-if-error), which is
+	// advice to a cache (RFC 9111, section 5.2.1). Without it a reload does not reach the backend; no-store and
+	// only-if-cached, which cost the backend nothing, are obeyed always.
+	ClientControl bool
+	// AllFields sends a shared fill with the fields of the request that caused it, less what is personal and what is
+	// known to poison pages, and so relies on the backend's Vary. Without it a fill carries only fields that cannot
+	// shape a page, and those that the backend has been seen to vary by.
+	AllFields bool
 	// MaxBody is the largest body in bytes that is stored; 0 for no bound of the policy's own.
 	MaxBody int64
 	// Cookies tells which cookies make a request personal. The zero value: every cookie does.
@@ -34,6 +45,7 @@ const (
 	ReasonRequestBody   Reason = "request-body"     // a GET with a body: what it means is the backend's affair (RFC 9110, 9.3.1)
 	ReasonAuthorization Reason = "authorization"    // RFC 9111, 3.5
 	ReasonCookie        Reason = "cookie"           // a cookie that may tell one visitor from another
+	ReasonConditional   Reason = "conditional"      // If-Match, If-Unmodified-Since: the backend's to judge (RFC 9111, 4.3.2)
 	ReasonRequestStore  Reason = "request-no-store" // RFC 9111, 5.2.1.5
 	ReasonHost          Reason = "host"             // a host that is not configured would decide what others see
 	ReasonUnstorable    Reason = "unstorable"       // a fill of this key was not storable a moment ago
@@ -42,12 +54,12 @@ const (
 
 // Reasons why a response is not stored.
 const (
-	ReasonStatus      Reason = "status"        // not a status that is stored without being told to, or a partial one
+	ReasonStatus      Reason = "status"        // not a status that is stored without being told to, a partial one, or one not understood
 	ReasonNoStore     Reason = "no-store"      // RFC 9111, 5.2.2.5
 	ReasonPrivate     Reason = "private"       // RFC 9111, 5.2.2.7
-	ReasonNoCache     Reason = "no-cache"      // RFC 9111, 5.2.2.4
+	ReasonNoCache     Reason = "no-cache"      // RFC 9111, 5.2.2.4, and nothing to validate it by
 	ReasonSetCookie   Reason = "set-cookie"    // RFC 9111, 7.3, taken strictly
-	ReasonVary        Reason = "vary"          // RFC 9111, 4.1: another request field than the two that fills normalise
+	ReasonVary        Reason = "vary"          // RFC 9111, 4.1: it varies by more than request fields
 	ReasonEncoding    Reason = "encoding"      // a content coding that was not asked for and cannot be undone here
 	ReasonNoFreshness Reason = "no-freshness"  // RFC 9111, 3: nothing says how long
 	ReasonExpired     Reason = "expired"       // stale on arrival
@@ -61,4 +73,5 @@ const (
 	ReasonNginxType   Reason = "nginx-type"   // nginx would give another Content-Type for this URL
 	ReasonNginxField  Reason = "nginx-field"  // a field that nginx would lose
 	ReasonNginxVary   Reason = "nginx-vary"   // a Vary that nginx would lose
+	ReasonNginxStale  Reason = "nginx-stale"  // the backend has to be asked before each use
 )

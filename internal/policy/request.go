@@ -10,24 +10,28 @@ type Fields interface{ Field(name string) string }
 
 // Request tells whether a request may share a page with others (RFC 9111, sections 3.5, 4 and 5.2.1): share is true when
 // it may be answered from the cache and take part in a shared fill, else why says what makes it a pass. hasBody tells
-// whether the request carries content. Nothing is allocated.
-func (p *Policy) Request(method string, hasBody bool, f Fields) (share bool, why Reason) {
+// whether the request carries content. wishes is what the request asks of a cache. Nothing is allocated.
+func (p *Policy) Request(method string, hasBody bool, f Fields) (share bool, why Reason, wishes Wishes) {
 	switch {
 	case method != "GET" && method != "HEAD":
-		return false, ReasonMethod
+		return false, ReasonMethod, wishes
 	case hasBody:
-		return false, ReasonRequestBody
+		return false, ReasonRequestBody, wishes
 	case f.Field("Authorization") != "":
-		return false, ReasonAuthorization
+		return false, ReasonAuthorization, wishes
 	case p.Cookies.Personal(f.Field("Cookie")):
-		return false, ReasonCookie
+		return false, ReasonCookie, wishes
+	case f.Field("If-Match") != "" || f.Field("If-Unmodified-Since") != "":
+		return false, ReasonConditional, wishes
 	}
-	// A client's wish for a newer answer (no-cache, max-age=0) is not honoured: whoever reloads would otherwise decide
-	// how often the backend works. Its wish that nothing be kept is.
-	if cc := f.Field("Cache-Control"); cc != "" && parseCacheControl(cc).has(ccNoStore) {
-		return false, ReasonRequestStore
+	cc, pragma := f.Field("Cache-Control"), f.Field("Pragma")
+	if cc == "" && pragma == "" {
+		return true, ReasonNone, wishes
 	}
-	return true, ReasonNone
+	if wishes = ParseWishes(cc, pragma); wishes.NoStore {
+		return false, ReasonRequestStore, wishes
+	}
+	return true, ReasonNone, wishes
 }
 
 // CookieRule tells which cookies make a request personal: all but those that it names as Anonymous.

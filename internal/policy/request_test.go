@@ -29,6 +29,8 @@ func TestRequest(t *testing.T) {
 		{"RFC 9111 5.2.1.5: no-store", "GET", false, fieldMap{"Cache-Control": "No-Store"}, ReasonRequestStore},
 		{"a reload does not reach the backend", "GET", false, fieldMap{"Cache-Control": "no-cache", "Pragma": "no-cache"}, ReasonNone},
 		{"analytics cookies only", "GET", false, fieldMap{"Cookie": "_ga=GA1.2.3; _ga_AB12=x;_gid=1"}, ReasonNone},
+		{"RFC 9111 4.3.2: If-Match is the origin's", "GET", false, fieldMap{"If-Match": `"a"`}, ReasonConditional},
+		{"RFC 9111 4.3.2: If-Unmodified-Since is the origin's", "GET", false, fieldMap{"If-Unmodified-Since": "x"}, ReasonConditional},
 		{"a session cookie", "GET", false, fieldMap{"Cookie": "sessionid=1"}, ReasonCookie},
 		{"a session cookie among analytics", "GET", false, fieldMap{"Cookie": "_ga=1; PHPSESSID=2; _gid=3"}, ReasonCookie},
 		{"a name that only begins like one", "GET", false, fieldMap{"Cookie": "_gax=1"}, ReasonCookie},
@@ -38,7 +40,7 @@ func TestRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			share, why := p.Request(tt.method, tt.body, tt.fields)
+			share, why, _ := p.Request(tt.method, tt.body, tt.fields)
 			if share != (tt.why == ReasonNone) || why != tt.why {
 				t.Errorf("share %v, why %q; want why %q", share, why, tt.why)
 			}

@@ -108,7 +108,7 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 		return err
 	}
 	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
-	pending, err := c.store.Alloc(key, 0, p.StaleUntil.Unix()+1, len(record)+len(p.Body))
+	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+len(p.Body))
 	switch {
 	case errors.Is(err, store.ErrKey):
 		return pagecache.ErrKey

@@ -200,7 +200,7 @@ func (c *Cache) setSplit(key []byte, wire string, p *page.Page) error {
 	if err != nil {
 		return err
 	}
-	if kept, ok := c.expiration(p.StaleUntil); ok {
+	if kept, ok := c.expiration(p.KeepUntil()); ok {
 		expires = kept
 	}
 	return c.do(key, func() error {
@@ -214,7 +214,7 @@ func (c *Cache) setWhole(key []byte, wire string, p *page.Page) error {
 	if len(record) > maxWireKey {
 		return pagecache.ErrKey
 	}
-	expires, ok := c.expiration(p.StaleUntil)
+	expires, ok := c.expiration(p.KeepUntil())
 	if !ok {
 		return nil
 	}

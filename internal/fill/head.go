@@ -1,0 +1,59 @@
+package fill
+
+import (
+	"context"
+	"net/http"
+
+	"pagegate/internal/metrics"
+	"pagegate/internal/page"
+	"pagegate/internal/policy"
+)
+
+// head asks the backend for a page's head: an anonymous request, which nobody waits for with others since there is no
+// body to share. Its answer freshens a stored page that it speaks of (RFC 9111, section 4.3.5).
+func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) {
+	e := newErrand(f, r)
+	header := f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(&flight{leg: *l}))
+	sent := f.o.Now()
+	resp, err := f.send(ctx, e, http.MethodHead, header)
+	var old page.Page
+	defer old.Release()
+	found := f.get(ctx, l.key, &old) && !old.Mark() && !old.BodyOnly
+	if found && (err != nil || failing(resp.Status)) && f.o.Policy.StaleOnFailure(f.o.Now(), &old, &e.wishes) {
+		if err == nil {
+			resp.Body.Close()
+		}
+		return &Answer{
+			Status: old.Status, Header: old.HTTPHeader(), Body: http.NoBody, ContentLength: int64(len(old.Body)),
+			Outcome: metrics.Stale, Page: old.Times(),
+		}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found && resp.Status == http.StatusOK {
+		f.freshenByHead(l, e, &old, &fetched{resp: resp, header: header, sent: sent, took: max(0, f.o.Now().Sub(sent))})
+	}
+	return &Answer{
+		Status: resp.Status, Header: resp.Header, Body: resp.Body, ContentLength: resp.ContentLength, Outcome: metrics.Miss,
+	}, nil
+}
+
+// freshenByHead stores a page again with what a HEAD told of it, or drops it if the HEAD tells of another page.
+func (f *Filler) freshenByHead(l *leg, e *errand, old *page.Page, x *fetched) {
+	if !policy.HeadConfirms(x.resp.Header, x.resp.ContentLength, old) {
+		f.drop(l.key)
+		return
+	}
+	now := f.o.Now()
+	header := policy.Freshened(old, x.resp.Header)
+	d := f.o.Policy.Response(now, &policy.Exchange{
+		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
+	})
+	if !d.Store || !f.sameKey(&flight{leg: *l}, d.Vary) {
+		return
+	}
+	p := newPage(old.Status, header, &d, now, old.Took)
+	p.Body = append([]byte(nil), old.Body...)
+	f.enqueue(&flight{leg: *l}, job{key: l.key, page: p, land: func() {}})
+}
