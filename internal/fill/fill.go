@@ -26,6 +26,7 @@ import (
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
+	"pagegate/internal/purge"
 )
 
 // Request is a client's request that the door could not answer from the cache.
@@ -104,6 +105,7 @@ type Filler struct {
 	flights   flights
 	passing   passing
 	storer    *storer
+	purges    purge.Log     // this process's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
 
 	// ctx ends when the Filler is closed, and with it every fetch that is under way.

@@ -39,12 +39,13 @@ func (f *Filler) lead(fl *flight, e *errand) {
 	defer fl.cancel()
 	// The fetch ends with the Filler, if not with the flight's last reader.
 	defer context.AfterFunc(f.ctx, fl.cancel)()
-	since := f.o.Now()
+	begun := f.o.Now()
 	unlock := f.lock(fl)
 	land := func() {
 		unlock() // first: whoever takes the lock next finds the page, or that there is none
 		f.flights.land(fl)
 	}
+	fl.since = f.beginning(fl.ctx, fl.primary)
 	var old page.Page
 	defer old.Release()
 	found := f.get(fl.ctx, fl.key, &old)
@@ -55,7 +56,7 @@ func (f *Filler) lead(fl *flight, e *errand) {
 		fl.end(to)
 		return
 	// What somebody else renewed while this flight waited for the lock is new enough.
-	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(since)):
+	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(begun)):
 		f.answerFromCache(fl, &old, metrics.Hit)
 		land()
 		return

@@ -51,6 +51,7 @@ type Metrics struct {
 
 	Fills          prometheus.Counter   // fetches made for more than one client
 	Stored         prometheus.Counter   // pages written to the cache
+	Purged         prometheus.Counter   // pages removed or made stale by purges
 	BackendErrors  prometheus.Counter   // fetches that failed or were answered with a 5xx
 	BackendSeconds prometheus.Histogram // until a fetch's head was there
 	StoreQueue     prometheus.Gauge     // pages waiting to be written
@@ -64,6 +65,8 @@ func New() *Metrics {
 			Name: "pagegate_fills_total", Help: "Shared fetches from the backend."}),
 		Stored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pagegate_stored_total", Help: "Pages written to the cache."}),
+		Purged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pagegate_purged_total", Help: "Pages that purges removed or made stale."}),
 		BackendErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pagegate_backend_errors_total", Help: "Fetches that failed, or that the backend answered with a 5xx."}),
 		BackendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -84,7 +87,7 @@ func New() *Metrics {
 		policy.ReasonRequestStore, policy.ReasonConditional, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
-	m.Registry.MustRegister(m.Fills, m.Stored, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
+	m.Registry.MustRegister(m.Fills, m.Stored, m.Purged, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

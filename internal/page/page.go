@@ -91,6 +91,23 @@ func (p *Page) Fresh(now time.Time) bool {
 // Mark tells whether this is no page but the mark that its key has variants.
 func (p *Page) Mark() bool { return p.Variants != 0 }
 
+// Outdated returns the page as one whose freshness ended at now: what is left of it serves as a stale page may. It lends
+// the same bytes.
+func (p *Page) Outdated(now time.Time) *Page {
+	o := *p
+	o.release = nil
+	o.NginxReadable = false // nginx cannot tell stale from fresh
+	if o.BodyOnly || o.FreshUntil.After(now) {
+		o.FreshUntil = now
+	}
+	for _, t := range []*time.Time{&o.StaleUntil, &o.RefreshUntil} {
+		if t.Before(o.FreshUntil) {
+			*t = o.FreshUntil
+		}
+	}
+	return &o
+}
+
 // keepValidatable is how long past its last use a page that the backend can confirm (304) is kept, at least and at most;
 // between the two it is the page's own freshness lifetime.
 const (

@@ -27,6 +27,7 @@ type Options struct {
 // Cache is a pagecache.Cache in this process.
 type Cache struct {
 	store *store.Store
+	clock func() time.Time
 }
 
 var _ pagecache.Cache = (*Cache)(nil)
@@ -47,7 +48,7 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{store: s}, nil
+	return &Cache{store: s, clock: o.Now}, nil
 }
 
 // loan is an item that a page's bytes point into, or a copy of one that lies in several pieces.

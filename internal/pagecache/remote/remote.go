@@ -276,6 +276,12 @@ func (c *Cache) Close() error {
 	return errors.Join(errs...)
 }
 
+// unwire returns the raw key of one as nginx writes it.
+func unwire(wire string) ([]byte, bool) {
+	raw, err := pagekey.AppendRaw(nil, []byte(wire))
+	return raw, err == nil
+}
+
 // wireKey returns the key as nginx writes it, and whether gomemcache can write it too.
 func wireKey(raw []byte) (string, bool) {
 	wire := pagekey.AppendWire(make([]byte, 0, len(raw)+16), raw)
