@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"internal/policy":                  {"internal/page", "internal/pagekey"},
 	"internal/config":                  {"internal/listen", "internal/origin", "internal/pagekey", "internal/ring", "nginx"},
 	"internal/metrics":                 {"internal/policy"},
-	"internal/admin":                   {"internal/metrics"},
+	"internal/admin":                   {"internal/metrics", "internal/purge"},
 	"internal/page":                    {},
 	"internal/pagekey":                 {},
 	"internal/pagekey/pagekeytest":     {"internal/pagekey", "internal/realproc"},

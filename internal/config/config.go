@@ -6,6 +6,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -71,6 +72,8 @@ type Config struct {
 	PassFor Duration `yaml:"pass_for"`
 	// Cookies says which cookies leave a request anonymous.
 	Cookies Cookies `yaml:"cookies"`
+	// Purge says who may purge pages by the method PURGE; nobody by default.
+	Purge Purge `yaml:"purge"`
 	// Nginx says what the nginx in front adds to a hit by itself.
 	Nginx Nginx `yaml:"nginx"`
 	// Timeouts bound the waits for the backend.
@@ -98,6 +101,32 @@ type Cache struct {
 type Cookies struct {
 	// Anonymous adds names to the list of analytics cookies that ships with pagegate; `*` at the end stands for any rest.
 	Anonymous []string `yaml:"anonymous"`
+}
+
+// Purge is the part about the method PURGE. (POST /purge on the admin listener needs no leave.)
+type Purge struct {
+	// Allow are the clients that may: addresses or networks (127.0.0.1, 10.0.0.0/8). Behind an nginx every client has
+	// nginx's address: use Token there.
+	Allow List `yaml:"allow"`
+	// Token lets any client that sends it as X-Purge-Token.
+	Token string `yaml:"token"`
+}
+
+// Networks returns what Allow names.
+func (p *Purge) Networks() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range p.Allow {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			all = append(all, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address or network; write 127.0.0.1 or 10.0.0.0/8", text)
+		}
+		all = append(all, network.Masked())
+	}
+	return all, nil
 }
 
 // Nginx is the part about what nginx gives to a hit by itself; it must say what the nginx configuration says.

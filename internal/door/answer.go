@@ -14,6 +14,7 @@ import (
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
 	"pagegate/internal/policy"
+	"pagegate/internal/purge"
 )
 
 // CacheName is how pagegate calls itself in Cache-Status (RFC 9211).
@@ -85,9 +86,9 @@ func setStreamRange(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 }
 
 // ownField tells which fields each answer gets in a way of its own: the length belongs to the transfer, Age is counted at
-// the time of the answer, Date is set apart.
+// the time of the answer, Date is set apart, tags are for caches.
 func ownField(name string) bool {
-	return name == "Content-Length" || name == "Date" || name == "Age"
+	return name == "Content-Length" || name == "Date" || name == "Age" || purge.TagField(name)
 }
 
 // bodiless tells which statuses have no content (RFC 9110, section 6.4.1).

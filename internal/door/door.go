@@ -31,7 +31,8 @@ type Door struct {
 	Fill      *fill.Filler
 	Metrics   *metrics.Metrics
 	Log       zerolog.Logger
-	AccessLog bool // log each request that the miss path answers
+	PurgeBy   PurgeRule // who may purge by the method PURGE
+	AccessLog bool      // log each request that the miss path answers
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 }
@@ -96,8 +97,11 @@ func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {
 	return nil
 }
 
-// Miss answers a visit by the miss path.
+// Miss answers a visit by the miss path, or by a purge if it is one.
 func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
+	if d.purge(ctx, v) {
+		return
+	}
 	now := d.now()
 	// The answer's body may outlast this call: the server sends it after the handler has returned.
 	bound, cancel := context.WithCancel(context.Background())

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"pagegate/internal/page"
+	"pagegate/internal/purge"
 )
 
 // WritePage answers a visit from a page in the cache. The page's bytes are copied into the response, so the caller may
@@ -25,6 +26,9 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 			setDate(&resp.Header, value)
 			dated = true
 			return
+		}
+		if purge.TagField(alias(name)) {
+			return // the backend tells them to its caches, not to clients
 		}
 		resp.Header.AddBytesKV(name, value)
 	})

@@ -48,6 +48,9 @@ const (
 // Run is a whole program: it reads args, serves until ctx ends, and returns the exit code. Help and the answer of
 // --check go to stdout, everything else to stderr.
 func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "purge" {
+		return purgeCommand(ctx, p.Name, args[1:], stdout, stderr)
+	}
 	cmd, err := config.Parse(p.Name, args, stdout)
 	switch {
 	case err != nil:
@@ -104,15 +107,20 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 	filler := fill.New(fillOptions(c, from, cache, pol, key, m, log))
 	defer func() { closing("miss path", filler.Close) }()
 
+	networks, err := c.Purge.Networks()
+	if err != nil {
+		return err
+	}
+	d := &door.Door{
+		Key: key, HTTPS: c.Scheme == "https", Policy: pol, Fill: filler, Metrics: m, Log: log, AccessLog: c.Log.Access,
+		PurgeBy: door.PurgeRule{Allow: networks, Token: c.Purge.Token},
+	}
 	if c.Admin != "" {
 		al, err := listen.Listen(c.Admin)
 		if err != nil {
 			return err
 		}
-		defer admin.Serve(al, m).Close()
-	}
-	d := &door.Door{
-		Key: key, HTTPS: c.Scheme == "https", Policy: pol, Fill: filler, Metrics: m, Log: log, AccessLog: c.Log.Access,
+		defer admin.Serve(al, m, &admin.Purger{Purge: filler.Purge, Key: d.URLKey}).Close()
 	}
 	server := door.NewServer(p.Handler(d, cache), log)
 	ended := make(chan error, 1)
