@@ -31,12 +31,17 @@ import (
 type site struct {
 	asked atomic.Int64
 	pages map[string]func(*origin.Request) (*origin.Response, error)
+	// fallback, if set, answers for every other target.
+	fallback func(*origin.Request) (*origin.Response, error)
 }
 
 func (s *site) Fetch(_ context.Context, r *origin.Request) (*origin.Response, error) {
 	s.asked.Add(1)
 	if page, ok := s.pages[r.Target]; ok {
 		return page(r)
+	}
+	if s.fallback != nil {
+		return s.fallback(r)
 	}
 	return reply(404, "text/plain", "no such page"), nil
 }

@@ -57,9 +57,13 @@ var errNoHost = errors.New("the Host field is missing")
 // grown.
 func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	h := &ctx.Request.Header
-	if err := d.read(h, v); err != nil {
+	status, err := strict(h)
+	if err == nil {
+		status, err = http.StatusBadRequest, d.read(h, v)
+	}
+	if err != nil {
 		d.Metrics.Request(metrics.Refused)
-		writeText(ctx, http.StatusBadRequest, err.Error())
+		writeText(ctx, status, err.Error())
 		ctx.SetConnectionClose()
 		return false
 	}
