@@ -162,12 +162,16 @@ func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 }
 
 func openOrigin(c *config.Config, log zerolog.Logger) (origin.Origin, error) {
-	return origin.Open(c.Backend, origin.Options{
+	o, err := origin.Open(c.Backend, origin.Options{
 		ConnectTimeout: time.Duration(c.Timeouts.Connect),
 		HeaderTimeout:  time.Duration(c.Timeouts.Header),
 		IdleTimeout:    time.Duration(c.Timeouts.Idle),
 		Log:            log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return origin.Guard(o, withoutSecret(c.Backend)), nil
 }
 
 func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, pol *policy.Policy,
