@@ -109,7 +109,10 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 	now := d.now()
 	// The answer's body may outlast this call: the server sends it after the handler has returned.
 	bound, cancel := context.WithCancel(context.Background())
-	a, err := d.Fill.Serve(bound, d.missRequest(ctx, v))
+	r := d.missRequest(ctx, v)
+	stop := relayInformational(ctx, r)
+	a, err := d.Fill.Serve(bound, r)
+	stop()
 	if err != nil {
 		cancel()
 		d.Log.Warn().Err(err).Bytes("target", v.Target).Msg("no answer from the backend")
