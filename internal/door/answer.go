@@ -20,6 +20,9 @@ import (
 // CacheName is how pagegate calls itself in Cache-Status (RFC 9211).
 const CacheName = "pagegate"
 
+// via names this intermediary to those behind it (RFC 9110, section 7.6.3).
+const via = policy.Via
+
 // WriteAnswer sends what the miss path found. The body is streamed as it arrives, and closed when it has been sent.
 func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Time) {
 	resp := &ctx.Response
@@ -42,6 +45,7 @@ func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Ti
 	} else if age := a.Header.Get("Age"); age != "" {
 		resp.Header.Set("Age", age)
 	}
+	resp.Header.Add("Via", via)
 	resp.Header.Set("Cache-Status", cacheStatus(a, now))
 	setBody(ctx, v, a)
 }

@@ -38,6 +38,7 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	if !p.BodyOnly {
 		setAge(resp, p, now)
 	}
+	resp.Header.Add("Via", via)
 	var buf [64]byte
 	resp.Header.SetBytesV("Cache-Status", appendHit(buf[:0], p, now))
 	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
