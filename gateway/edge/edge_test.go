@@ -77,7 +77,7 @@ func gz(s string) string {
 }
 
 // newEdge makes a gateway's front over a site, with its own store.
-func newEdge(t testing.TB, s *site) *Edge {
+func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 	t.Helper()
 	cache, err := embedded.New(embedded.Options{Memory: 16 << 20})
 	if err != nil {
@@ -89,9 +89,13 @@ func newEdge(t testing.TB, s *site) *Edge {
 		Cookies: policy.NewCookieRule([]string{"_ga*"}),
 		Nginx:   policy.NginxView{DefaultType: html},
 	}
-	f := fill.New(fill.Options{
+	o := fill.Options{
 		Origin: s, Cache: cache, Policy: pol, Metrics: m, Log: zerolog.Nop(), Hosts: fill.Hosts{Canonical: "site.example"},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	f := fill.New(o)
 	t.Cleanup(func() {
 		f.Close()
 		cache.Close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"pagegate/internal/page"
 	"pagegate/internal/pagekey"
 	"pagegate/nginx"
 )
@@ -67,6 +68,9 @@ type Config struct {
 	// MaxBody is the largest page that is stored, in bytes; default 8 MiB (a memcached server takes 1 MiB unless -I says
 	// more). A larger page is answered all the same.
 	MaxBody Size `yaml:"max_body"`
+	// Compress names the codings (br, zstd, gzip) that pages of text are kept in beside the plain body, made once when a
+	// page is stored; default all three, which costs about as much memory again as half the text.
+	Compress List `yaml:"compress"`
 	// PassFor is how long the requests for a page that turned out not to be storable go to the backend each by itself;
 	// default 10 s.
 	PassFor Duration `yaml:"pass_for"`
@@ -167,6 +171,18 @@ type Log struct {
 	Access bool `yaml:"access"`
 }
 
+// Codings returns what Compress names.
+func (c *Config) Codings() (codings []page.Coding, err error) {
+	for _, name := range c.Compress {
+		coding, err := page.ParseCoding(name)
+		if err != nil {
+			return nil, err
+		}
+		codings = append(codings, coding)
+	}
+	return codings, nil
+}
+
 // Auto leaves a choice to the mode: with ttl 0 the RFC alone decides, else the safer way is taken.
 const Auto = "auto"
 
@@ -194,6 +210,7 @@ func Default(p Program) *Config {
 		ClientControl: Auto,
 		FillFields:    Auto,
 		MaxBody:       8 << 20,
+		Compress:      List{"br", "zstd", "gzip"},
 		PassFor:       Duration(10 * time.Second),
 		Nginx:         Nginx{DefaultType: nginx.DefaultType()},
 		Timeouts:      Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},

@@ -45,6 +45,8 @@ func (c *Config) Validate(p Program, at Lines) error {
 			v.fail("hosts", "%q is no host name", h)
 		}
 	}
+	_, err = c.Codings()
+	v.check("compress", err)
 	_, err = c.Purge.Networks()
 	v.check("purge.allow", err)
 	v.oneOf("client_control", c.ClientControl, Auto, "obey", "ignore")

@@ -89,6 +89,8 @@ type Options struct {
 	LockTTL time.Duration
 	// LockWait bounds the wait for another process's fill; default 30 s.
 	LockWait time.Duration
+	// Codings are what pages of text are kept in beside the plain body; none by default.
+	Codings []page.Coding
 	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
 	Refreshes int
 	// Now is the clock; default time.Now.

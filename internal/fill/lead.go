@@ -1,6 +1,7 @@
 package fill
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -183,6 +184,9 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 		return
 	}
 	p.Body = fl.buf
+	for c, coded := range old.Coded {
+		p.Coded[c] = bytes.Clone(coded)
+	}
 	f.enqueue(fl, job{key: fl.key, page: p, land: land})
 }
 

@@ -96,6 +96,9 @@ func (f *Filler) store(j job) {
 	if j.mark != nil && !f.set(j.primary, j.mark) {
 		return
 	}
+	if j.page != nil {
+		j.page.Encode(f.o.Codings)
+	}
 	if j.page != nil && f.set(j.key, j.page) {
 		f.o.Metrics.Stored.Inc()
 	}

@@ -22,6 +22,7 @@ import (
 	"pagegate/internal/listen"
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
+	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/pagekey"
 	"pagegate/internal/policy"
@@ -189,10 +190,17 @@ func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, po
 		Hosts:     hosts(c),
 		Scheme:    c.Scheme,
 		KeyFields: key.FieldNames(),
+		Codings:   codings(c),
 		Workers:   c.Store.Workers,
 		Queue:     c.Store.Queue,
 		PassFor:   passFor,
 	}
+}
+
+// codings are those of a configuration that has been validated.
+func codings(c *config.Config) []page.Coding {
+	all, _ := c.Codings()
+	return all
 }
 
 // hosts says which Host shared fills are sent with: the site's first name, or the backend's where none is configured.

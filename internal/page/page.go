@@ -24,6 +24,8 @@ type Page struct {
 	// neither Content-Length nor Age nor any hop-by-hop field.
 	Header []byte
 	Body   []byte
+	// Coded holds the body in the codings that it is kept in, nil for the others.
+	Coded [Codings][]byte
 
 	StoredAt   time.Time     // when the response was stored
 	InitialAge time.Duration // the response's age at StoredAt (RFC 9111, section 4.2.3: corrected_initial_age)
@@ -70,6 +72,7 @@ func (p *Page) Release() {
 func (p *Page) Times() *Page {
 	t := *p
 	t.Header, t.Body, t.release = nil, nil, nil
+	t.Coded = [Codings][]byte{}
 	return &t
 }
 

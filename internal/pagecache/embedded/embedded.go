@@ -109,7 +109,7 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 		return err
 	}
 	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
-	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+len(p.Body))
+	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+p.BodiesLen())
 	switch {
 	case errors.Is(err, store.ErrKey):
 		return pagecache.ErrKey
@@ -120,6 +120,9 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 	}
 	pending.Write(record)
 	pending.Write(p.Body)
+	for _, coded := range p.Coded {
+		pending.Write(coded)
+	}
 	if status, _ := pending.Commit(store.Set, 0); status != store.Stored {
 		return errors.New("embedded: the store refused the page")
 	}

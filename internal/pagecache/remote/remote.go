@@ -218,11 +218,11 @@ func (c *Cache) setWhole(key []byte, wire string, p *page.Page) error {
 	if !ok {
 		return nil
 	}
-	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()+len(p.Body)), true)
+	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()+p.BodiesLen()), true)
 	if err != nil {
 		return err
 	}
-	value = append(value, p.Body...)
+	value = p.AppendBodies(value)
 	err = c.do(key, func() error {
 		return c.client.Set(&memcache.Item{Key: record, Value: value, Expiration: expires})
 	})
