@@ -53,6 +53,7 @@ type Config struct {
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
 	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
 	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
+	LRU          LRU          // which item goes first; the zero value is one list per class in the order of use
 	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
@@ -122,6 +123,8 @@ type Store struct {
 		at atomic.Int64 // unix time of a flush to come; 0 is none
 	}
 	onEvict    atomic.Pointer[func([]byte, ItemInfo)]
+	lru        atomic.Pointer[LRU]
+	juggles    atomic.Uint64
 	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
 	pagesMoved atomic.Uint64
 }
@@ -134,6 +137,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	limit := int(cfg.MemoryLimit >> pageShift)
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
+	s.SetLRU(cfg.LRU)
 	reserved, err := s.reserve(limit)
 	if err != nil {
 		return nil, err
