@@ -130,7 +130,7 @@ func parseFlags(args []string) (*options, error) {
 			return nil, err
 		}
 	}
-	if err := o.settleAccess(fs.Changed); err != nil {
+	if err := errors.Join(o.ext.settle(), o.settleAccess(fs.Changed)); err != nil {
 		return nil, err
 	}
 	return o, o.validate()
@@ -211,6 +211,7 @@ func (o *options) store(now func() int64) store.Config {
 		HugePages:    o.largePages,
 		NoEvict:      o.noEvict,
 		NoCAS:        o.noCAS,
+		LRU:          o.ext.lru,
 		Now:          now,
 	}
 }
@@ -236,6 +237,8 @@ func (o *options) server(log io.Writer) server.Config {
 		Delimiter:     (o.delimiter + ":")[0],
 		WatcherBuffer: o.ext.watcherBuf << 10,
 		StaleWindow:   o.ext.staleWindow > 0,
+		Maintainer:    !o.ext.noMaintainer,
+		NoReassign:    o.ext.noReassign,
 		Crawler: server.Crawler{
 			On: !o.ext.noCrawler, Sleep: time.Duration(o.ext.crawlerSleep) * time.Microsecond, Most: uint64(o.ext.crawlerCrawl),
 		},

@@ -77,6 +77,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	defer st.Close()
+	st.SetAutomove(o.ext.automove)
 	if o.verbose >= 2 {
 		for _, c := range st.SlabClasses() {
 			fmt.Fprintf(stderr, "slab class %3d: chunk size %9d perslab %7d\n", c.ID, c.ChunkSize, c.PerPage)

@@ -12,6 +12,7 @@ type class struct {
 
 	lists    [segments]lru
 	room     [cutsMax]uint32 // first page with a free chunk, by cut
+	lastFit  int             // the cut that the last item fitted
 	chunks   uint64          // in all its pages
 	used     uint64          // of these, in use
 	evicting evictCounters
@@ -61,6 +62,7 @@ const coarsePages = 4
 // the class's lock.
 func (s *Store) takeFree(k *class, size int) ref {
 	fit := k.spec.cutFor(size)
+	k.lastFit = fit
 	pages := int(k.pages.Load())
 	if pages < coarsePages {
 		fit = k.roomiest(fit)

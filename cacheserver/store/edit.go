@@ -29,6 +29,9 @@ func (s *Store) Edit(key []byte, fn func(Entry)) bool {
 // Info describes the item.
 func (e Entry) Info() ItemInfo { return e.s.info(e.r, e.c) }
 
+// Segment returns where the item is among the LRU lists of its class.
+func (e Entry) Segment() Segment { return e.c.segment().exported() }
+
 // TTL returns for how many seconds the item has still to live, -1 for ever.
 func (e Entry) TTL() int64 {
 	if e.c.exptime() == 0 {

@@ -98,7 +98,7 @@ func step(m *model, ops *script) {
 	case 14:
 		m.s.Juggle()
 	case 15:
-		m.s.SetLRU(LRU{Segmented: ops.byte()%2 == 0, TemporaryTTL: int64(ops.byte() % 50)})
+		m.s.SetLRU(LRU{Segmented: ops.byte()%2 == 0, Temporary: true, TemporaryTTL: int64(ops.byte() % 50)})
 	default:
 		m.get(ops.key())
 	}

@@ -45,8 +45,12 @@ type LRU struct {
 	WarmPercent   int     // of a class's bytes that warm items may have; default 40
 	HotMaxFactor  float64 // an item stays hot without a use for at most so many times the age of the coldest; default 0.2
 	WarmMaxFactor float64 // the same for warm ones; default 2
-	TemporaryTTL  int64   // seconds; items that are stored for at most so long are not evicted while others can be; default 0, none
+	Temporary     bool    // items that are stored for at most TemporaryTTL are not evicted while others can be
+	TemporaryTTL  int64   // seconds
 }
+
+// SegmentsMaxPercent is what hot and warm items together may have at most: what is cold has to be somewhere.
+const SegmentsMaxPercent = 80
 
 // SetLRU changes the order of eviction at run time. What the segments have too much of then moves bit by bit.
 func (s *Store) SetLRU(p LRU) {
@@ -63,7 +67,7 @@ func (s *Store) LRU() LRU { return *s.lru.Load() }
 // home returns the segment that an item begins in.
 func (p *LRU) home(exptime, now uint32) segment {
 	switch {
-	case p.TemporaryTTL > 0 && exptime != 0 && int64(exptime)-int64(now) <= p.TemporaryTTL:
+	case p.Temporary && exptime != 0 && int64(exptime)-int64(now) <= p.TemporaryTTL:
 		return temporary
 	case p.Segmented:
 		return hot

@@ -133,7 +133,7 @@ func TestWarmOnesHaveToGoToo(t *testing.T) {
 
 func TestTemporaryItems(t *testing.T) {
 	clock := newClock()
-	s := newStore(t, Config{MemoryLimit: 3 << 20, Now: clock.now, LRU: LRU{Segmented: true, TemporaryTTL: 60}})
+	s := newStore(t, Config{MemoryLimit: 3 << 20, Now: clock.now, LRU: LRU{Segmented: true, Temporary: true, TemporaryTTL: 60}})
 	expiring := func(name string, n int, ttl int64) {
 		for i := range n {
 			put(s, Set, fmt.Sprint(name, i), pattern(i, 66_560), 0, clock.now()+ttl, 0)

@@ -17,7 +17,7 @@ var storeShapes = map[string]Config{
 	"no cas":   {MemoryLimit: 4 << 20, NoCAS: true, ChunkMin: 1, GrowthFactor: 1.05},
 
 	"segmented":     {MemoryLimit: 2 << 20, SlabChunkMax: 64 << 10, LRU: segmented},
-	"all in chains": {MemoryLimit: 3 << 20, SlabChunkMax: 4 << 10, ItemSizeMax: 300 << 10, GrowthFactor: 2, LRU: LRU{Segmented: true, TemporaryTTL: 20}},
+	"all in chains": {MemoryLimit: 3 << 20, SlabChunkMax: 4 << 10, ItemSizeMax: 300 << 10, GrowthFactor: 2, LRU: LRU{Segmented: true, Temporary: true, TemporaryTTL: 20}},
 }
 
 // run does one operation of the model and turns its panic into a failure of the test.
@@ -100,7 +100,7 @@ func checkAgainstModel(rt *rapid.T, t *testing.T, cfg Config) {
 			s.Maintain()
 		}),
 		"lru": op(func(rt *rapid.T) {
-			s.SetLRU(LRU{Segmented: rapid.Bool().Draw(rt, "segmented"), TemporaryTTL: rapid.Int64Range(0, 50).Draw(rt, "temporary")})
+			s.SetLRU(LRU{Segmented: rapid.Bool().Draw(rt, "segmented"), Temporary: true, TemporaryTTL: rapid.Int64Range(0, 50).Draw(rt, "temporary")})
 		}),
 		"juggle": op(func(*rapid.T) { s.Juggle() }),
 		"walk":   op(func(*rapid.T) { m.walk() }),

@@ -1,4 +1,4 @@
-// Package store is the memory of the cache server: items in slab classes, a hash index over them, LRU eviction within a
+// Package store is the memory of the cache server: items in slab classes, a hash index over them, segmented LRU eviction within a
 // class, lazy expiry and compare-and-swap. It knows no socket, no protocol text and no log; the clock is given to it.
 //
 // # Memory
@@ -17,8 +17,8 @@
 //
 // # An item's life
 //
-// Alloc takes chunks; they belong to the Pending alone. Commit links the item: into the index and into its class's LRU
-// list. The state word of the header counts the references: one for being linked, one for each Item or Pending that
+// Alloc takes chunks; they belong to the Pending alone. Commit links the item: into the index and into one of its
+// class's LRU lists. The state word of the header counts the references: one for being linked, one for each Item or Pending that
 // is held. Whoever takes the last one away frees the chunks; nothing else does. So a reader keeps its value whole though the item
 // is deleted, evicted or replaced, and memory is never written to while somebody reads it. The single change made in
 // place, a counter's new text, happens only when no reader holds the item.
@@ -28,9 +28,10 @@
 //
 // # When memory is short
 //
-// A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of the
-// class's LRU list, a page of which all items are dead, the least recently used live item of the class, and, when the class
-// has nothing to give, a page of the class that has the most. See takeChunk.
+// A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of one of the
+// class's LRU lists, a page of which all items are dead, the least recently used live item of the class, and, when the class
+// has nothing to give, a page of the class that has the most. See takeChunk. Which items count as little used is said in lru.go; how
+// pages move before a class has nothing to give, in automove.go.
 package store
 
 import (
@@ -97,8 +98,9 @@ const (
 //
 // Locks, in the order in which they are taken:
 //
+//	mover.mu   what the automover remembers
 //	stripe.mu  an item's place in the index, its expiry, CAS id and epoch, and the decision about what a key stands for
-//	class.mu   the class's LRU list, free chunks and counters, and the pages that it owns; never two classes at once
+//	class.mu   the class's LRU lists, free chunks and counters, and the pages that it owns; never two classes at once
 //	pool.mu    the pages that no class owns
 //
 // The search for a victim goes the other way, from a class to a stripe, and therefore only tries the stripe's lock.
@@ -125,6 +127,7 @@ type Store struct {
 	onEvict    atomic.Pointer[func([]byte, ItemInfo)]
 	lru        atomic.Pointer[LRU]
 	juggles    atomic.Uint64
+	mover      automover
 	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
 	pagesMoved atomic.Uint64
 }
@@ -138,6 +141,7 @@ func New(cfg Config) (*Store, error) {
 	limit := int(cfg.MemoryLimit >> pageShift)
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
 	s.SetLRU(cfg.LRU)
+	s.SetAutomove(Automove{})
 	reserved, err := s.reserve(limit)
 	if err != nil {
 		return nil, err
