@@ -1,6 +1,9 @@
 package main
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // settings are the lines of `stats settings`, by memcached's names and in its order, for the flags that there are.
 func (o *options) settings() [][2]string {
@@ -12,6 +15,7 @@ func (o *options) settings() [][2]string {
 	}
 	yesNo := func(b bool) string { return onOff(b, "yes", "no") }
 	decimals := func(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
+	orNull := func(s string) string { return cmp.Or(s, "(null)") } // as C prints it
 	inter, socket, authFile := o.addresses, o.socket, o.authFile
 	if authFile == "" {
 		authFile = "no"
@@ -71,6 +75,7 @@ func (o *options) settings() [][2]string {
 		{"temporary_ttl", strconv.FormatInt(o.ext.lru.TemporaryTTL, 10)},
 		{"idle_timeout", strconv.Itoa(o.ext.idleTimeout)},
 		{"page_keys", yesNo(o.ext.pageKeys)},
+		{"memory_file", orNull(o.memoryFile)},
 		{"ssl_enabled", yesNo(o.tls)},
 	}
 }

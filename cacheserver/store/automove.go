@@ -129,7 +129,7 @@ func (s *Store) grant(k *class) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	n := s.pool.take()
+	n := s.takePage()
 	if n == 0 {
 		return
 	}

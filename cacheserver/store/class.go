@@ -68,7 +68,7 @@ func (s *Store) takeFree(k *class, size int) ref {
 		fit = k.roomiest(fit)
 	}
 	if k.room[fit] == 0 {
-		if n := s.pool.take(); n != 0 {
+		if n := s.takePage(); n != 0 {
 			if pages < coarsePages {
 				fit = 0
 			}

@@ -56,6 +56,7 @@ type Config struct {
 	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
 	LRU          LRU          // which item goes first; the zero value is one list per class in the order of use
 	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
+	File         string       // keep the pages in this file, so that the next Store has them after Save; see Restored. Default none
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
 
@@ -130,19 +131,28 @@ type Store struct {
 	mover      automover
 	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
 	pagesMoved atomic.Uint64
+	restored   Restored
 }
 
-// New reserves the memory of a store. It starts no goroutine. It fails for a Config out of its bounds and when the system gives
-// no address space.
+// New reserves the memory of a store. No goroutine stays behind. It fails for a Config out of its bounds, when the system gives
+// no address space, and for a File that cannot be used; one whose items cannot be used is emptied: see Restored.
 func New(cfg Config) (*Store, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
+	if cfg.File != "" {
+		return open(cfg)
+	}
+	return build(cfg, nil, false)
+}
+
+// build makes a store without items, in a file or not. keep leaves what is in the file.
+func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	limit := int(cfg.MemoryLimit >> pageShift)
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
 	s.SetLRU(cfg.LRU)
 	s.SetAutomove(Automove{})
-	reserved, err := s.reserve(limit)
+	reserved, err := s.reserve(limit, file, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +175,14 @@ func New(cfg Config) (*Store, error) {
 // Close gives the memory back to the system. The caller sees to it that no call is under way and that no Item and no
 // Pending is held; no method may be called afterwards.
 func (s *Store) Close() error {
-	return errors.Join(s.slabs.unmap(), s.index.region.unmap())
+	err := s.unmap()
+	if f := s.slabs.file; f != nil {
+		err = errors.Join(err, f.f.Close())
+	}
+	return err
 }
+
+func (s *Store) unmap() error { return errors.Join(s.slabs.unmap(), s.index.region.unmap()) }
 
 // HugePages says whether the system has promised huge pages for the items (Config.HugePages, best effort).
 func (s *Store) HugePages() bool { return s.slabs.huge }
