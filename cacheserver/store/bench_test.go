@@ -55,10 +55,14 @@ func BenchmarkSet(b *testing.B) {
 		name  string
 		limit int64
 		items int
-	}{{"small", 512 << 20, 1_000}, {"overwrite", 512 << 20, 100_000}, {"evict", 32 << 20, 2_000_000}} {
+		lru   LRU
+	}{
+		{"small", 512 << 20, 1_000, LRU{}}, {"overwrite", 512 << 20, 100_000, LRU{}},
+		{"evict", 32 << 20, 2_000_000, LRU{}}, {"evict segmented", 32 << 20, 2_000_000, segmented},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			keys := benchKeys(c.items)
-			s := filledStore(b, Config{MemoryLimit: c.limit}, keys, 100)
+			s := filledStore(b, Config{MemoryLimit: c.limit, LRU: c.lru}, keys, 100)
 			value := pattern(2, 100)
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -43,6 +43,7 @@ func New(o Options) (*Cache, error) {
 		ItemSizeMax: int(min(max(o.MaxBody, 1<<20)+overhead, 1<<30)),
 		KeyMax:      keyMax,
 		NoCAS:       true,
+		LRU:         store.LRU{Segmented: true}, // a crawler that reads every page once pushes out no page that visitors read
 		Now:         func() int64 { return o.Now().Unix() },
 	})
 	if err != nil {
