@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"github.com/spf13/pflag"
@@ -25,6 +28,8 @@ func runFloor(_ context.Context, args []string, _ io.Writer) error {
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
+	// It is told nothing, so let a signal end it.
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	f, err := newFloor(*listen, *size)
 	if err != nil {
 		return err
