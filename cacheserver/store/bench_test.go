@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 )
@@ -111,5 +113,33 @@ func BenchmarkIncr(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Delta(key, 1, false, 0)
+	}
+}
+
+// BenchmarkRestart saves and takes over 2 GiB of items, in memory where there is such a place.
+func BenchmarkRestart(b *testing.B) {
+	const memory = 2 << 30
+	for _, size := range []int{100, 16_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			dir, err := os.MkdirTemp("/dev/shm", "restart")
+			if err != nil {
+				dir = b.TempDir()
+			}
+			defer os.RemoveAll(dir)
+			s := inFile(b, Config{MemoryLimit: memory, File: filepath.Join(dir, "memory")})
+			value := pattern(1, size)
+			for i := 0; s.Stats().TotalMalloced < memory; {
+				for range 1000 {
+					i++
+					set(b, s, fmt.Sprint("key:", i), value)
+				}
+			}
+			b.ResetTimer()
+			for range b.N {
+				s = restarted(b, s)
+			}
+			b.ReportMetric(float64(s.Stats().CurrItems), "items")
+			s.Close()
+		})
 	}
 }
