@@ -96,6 +96,11 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return err
 	}
 	defer func() { closing("cache", cache.Close) }()
+	if sized, ok := cache.(pagecache.Sized); ok {
+		m.Store(
+			func() float64 { return float64(sized.Sizes().Pages) }, func() float64 { return float64(sized.Sizes().Bytes) },
+			func() float64 { return float64(sized.Sizes().Limit) }, func() float64 { return float64(sized.Sizes().Evictions) })
+	}
 	from, err := openOrigin(c, log)
 	if err != nil {
 		return err

@@ -92,6 +92,18 @@ func New() *Metrics {
 	return m
 }
 
+// Store adds the figures of a store in this process, which are read whenever the metrics are.
+func (m *Metrics) Store(pages, bytes, limit, evictions func() float64) {
+	gauge := func(name, help string, value func() float64) {
+		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("pagegate_store_pages", "Pages in the process's own store, expired ones that nobody has asked for included.", pages)
+	gauge("pagegate_store_bytes", "Bytes of keys, records and bodies in the process's own store.", bytes)
+	gauge("pagegate_store_limit_bytes", "Bytes of memory that the process's own store may use.", limit)
+	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pagegate_store_evictions_total", Help: "Pages that went out of the process's own store for others."}, evictions))
+}
+
 // series registers a counter for each value of a label and returns them by value, so that counting is one look-up in a
 // map that never changes.
 func series[V ~string](m *Metrics, name, help, label string, values ...V) map[V]prometheus.Counter {

@@ -66,3 +66,14 @@ type Fence interface {
 	// Purges returns the purges that are known where the page of a key is kept.
 	Purges(ctx context.Context, key []byte) (purge.Entries, error)
 }
+
+// Sizes are what a cache in this process holds.
+type Sizes struct {
+	Pages     uint64 // items: a mark and each variant count as one
+	Bytes     uint64 // of keys, records and bodies
+	Limit     uint64 // bytes of memory that it may use
+	Evictions uint64 // pages that went for others, since the start
+}
+
+// Sized is a cache that knows its sizes. Sizes may be called at any time.
+type Sized interface{ Sizes() Sizes }

@@ -136,6 +136,12 @@ func (c *Cache) Delete(_ context.Context, key []byte) error {
 	return nil
 }
 
+// Sizes implements pagecache.Sized.
+func (c *Cache) Sizes() pagecache.Sizes {
+	s := c.store.Stats()
+	return pagecache.Sizes{Pages: s.CurrItems, Bytes: s.Bytes, Limit: uint64(s.LimitMaxBytes), Evictions: s.Evictions}
+}
+
 // Stats returns the store's figures.
 func (c *Cache) Stats() store.Stats { return c.store.Stats() }
 
