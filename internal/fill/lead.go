@@ -253,7 +253,7 @@ func (f *Filler) refuse(fl *flight, resp *origin.Response, why policy.Reason, no
 	f.o.Metrics.NotStored(why)
 	fl.setLarge()
 	if !sharedFailure(resp) {
-		f.passing.add(fl.key, now)
+		f.passing.add(fl.key, why, now)
 	}
 }
 

@@ -49,8 +49,13 @@ const (
 // Run is a whole program: it reads args, serves until ctx ends, and returns the exit code. Help and the answer of
 // --check go to stdout, everything else to stderr.
 func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "purge" {
-		return purgeCommand(ctx, p.Name, args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "purge":
+			return purgeCommand(ctx, p.Name, args[1:], stdout, stderr)
+		case "explain":
+			return explainCommand(ctx, p.Name, args[1:], stdout, stderr)
+		}
 	}
 	cmd, err := config.Parse(p.Name, args, stdout)
 	switch {
@@ -126,7 +131,7 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		if err != nil {
 			return err
 		}
-		defer admin.Serve(al, m, &admin.Purger{Purge: filler.Purge, Key: d.URLKey}).Close()
+		defer admin.Serve(al, m, &admin.Purger{Purge: filler.Purge, Key: d.URLKey}, explainer(d)).Close()
 	}
 	server := door.NewServer(p.Handler(d, cache), log)
 	ended := make(chan error, 1)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,13 +69,7 @@ func purgeCommand(ctx context.Context, name config.Program, args []string, stdou
 
 // postPurge asks the admin listener at addr.
 func postPurge(ctx context.Context, addr string, form url.Values) (int, error) {
-	network, target := "tcp", addr
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		network, target = "unix", path
-	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, target)
-	}}}
+	client := adminClient(addr)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/purge", strings.NewReader(form.Encode()))
 	if err != nil {

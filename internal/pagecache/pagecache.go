@@ -77,3 +77,6 @@ type Sizes struct {
 
 // Sized is a cache that knows its sizes. Sizes may be called at any time.
 type Sized interface{ Sizes() Sizes }
+
+// Locator is a cache that can tell in words where the page of a key is kept, for people.
+type Locator interface{ Where(key []byte) string }

@@ -111,3 +111,45 @@ func TestPurgeMethod(t *testing.T) {
 		t.Errorf("the page is still there: %+v", a)
 	}
 }
+
+// The programs tell what they have of a page, and why they have nothing.
+func TestExplain(t *testing.T) {
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		switch r.URL.Path {
+		case "/cookie":
+			w.Header().Set("Set-Cookie", "sid=1")
+		case "/vary":
+			w.Header().Set("Vary", "Accept-Language")
+		}
+		fmt.Fprint(w, "page")
+	})
+	admin := fmt.Sprintf("127.0.0.1:%d", realproc.FreePort(t))
+	gateway, _ := startGateway(t, b.URL, "--admin", admin)
+	for target, want := range map[string][]string{
+		"/a?x":    {`key       "/a?x"`, "this process's own store", "status 200, 4 bytes", "fresh     for", "Content-Type: text/html"},
+		"/cookie": {"stored    nothing", "not storable: set-cookie"},
+		"/vary":   {"variants by Accept-Language"},
+		"/never":  {"stored    nothing"},
+	} {
+		if target != "/never" {
+			fetch(t, gateway, target)
+		}
+		var out string
+		realproc.WaitFor(t, 5*time.Second, "what is known of "+target, func() bool {
+			var code int
+			if code, out = runToEnd(t, "gateway", "explain", "--admin", admin, target); code != 0 {
+				t.Fatalf("exit %d: %s", code, out)
+			}
+			for _, w := range want {
+				if !strings.Contains(out, w) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if code, out := runToEnd(t, "gateway", "explain", "--admin", admin, "no url"); code != 1 || !strings.Contains(out, "want a URL") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}

@@ -142,6 +142,9 @@ func (c *Cache) Sizes() pagecache.Sizes {
 	return pagecache.Sizes{Pages: s.CurrItems, Bytes: s.Bytes, Limit: uint64(s.LimitMaxBytes), Evictions: s.Evictions}
 }
 
+// Where implements pagecache.Locator.
+func (c *Cache) Where([]byte) string { return "this process's own store" }
+
 // Stats returns the store's figures.
 func (c *Cache) Stats() store.Stats { return c.store.Stats() }
 

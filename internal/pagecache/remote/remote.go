@@ -267,6 +267,14 @@ func (c *Cache) Delete(_ context.Context, key []byte) error {
 	return errors.Join(errs...)
 }
 
+// Where implements pagecache.Locator.
+func (c *Cache) Where(key []byte) string {
+	if i := c.selector.pick(key); i >= 0 {
+		return "cache server " + c.selector.servers[i].addr.String()
+	}
+	return ErrDown.Error()
+}
+
 // Close implements pagecache.Cache.
 func (c *Cache) Close() error {
 	errs := []error{c.client.Close()}
