@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pagegate/cacheserver/store"
 )
 
 // extended are the -o options.
@@ -20,7 +23,14 @@ type extended struct {
 	crawlerCrawl int // items of a class per run; 0 is all
 	watcherBuf   int // KiB
 	relaxed      bool
-	ssl          sslOptions
+
+	noMaintainer bool
+	lru          store.LRU
+	temporaryTTL int // seconds; negative is none
+	noReassign   bool
+	automove     store.Automove
+
+	ssl sslOptions
 
 	notes []string // what was asked for and means nothing here
 }
@@ -29,7 +39,10 @@ func defaultExtended() extended {
 	return extended{
 		maxConnsFast: true, chunkMax: 512, staleRetry: 1,
 		crawlerSleep: 100, watcherBuf: 256,
-		ssl: sslOptions{minVersion: 2},
+		lru:          store.LRU{HotPercent: 20, WarmPercent: 40, HotMaxFactor: 0.2, WarmMaxFactor: 2, TemporaryTTL: defaultTemporaryTTL},
+		temporaryTTL: -1,
+		automove:     store.Automove{Level: 1, Ratio: 0.8, Window: 10},
+		ssl:          sslOptions{minVersion: 2},
 	}
 }
 
@@ -42,6 +55,7 @@ type extendedOption struct {
 	negative bool // flag says that the option is off
 	number   *int
 	factor   *float64
+	below    float64 // bound of factor, 0 is none
 	text     *string
 	min, max int    // bounds of number
 	idle     string // the option is accepted and has no effect, for this reason
@@ -59,26 +73,33 @@ func (e *extended) table() []extendedOption {
 		{name: "lru_crawler", help: "look for expired items in the background (default on)", flag: &e.noCrawler, negative: true},
 		{name: "lru_crawler_sleep", arg: "MICROSECONDS", help: "between two steps of the crawler (default 100)", number: &e.crawlerSleep, max: 1_000_000},
 		{name: "lru_crawler_tocrawl", arg: "N", help: "items of a class that one run looks at (default 0, all)", number: &e.crawlerCrawl, max: 1 << 30},
+		{name: "lru_maintainer", help: "LRU segments: hot, warm and cold items (default on); without it one list, the least recently used first", flag: &e.noMaintainer, negative: true},
+		{name: "hot_lru_pct", arg: "PERCENT", help: "of a slab class's items that may be hot, newly stored (default 20)", number: &e.lru.HotPercent, min: 1, max: 79},
+		{name: "warm_lru_pct", arg: "PERCENT", help: "of a slab class's items that may be warm, read again (default 40)", number: &e.lru.WarmPercent, min: 1, max: 79},
+		{name: "hot_max_factor", arg: "FACTOR", help: "a hot item that was not used for so many times the age of the coldest is cold (default 0.2)", factor: &e.lru.HotMaxFactor},
+		{name: "warm_max_factor", arg: "FACTOR", help: "the same for warm ones (default 2)", factor: &e.lru.WarmMaxFactor},
+		{name: "temporary_ttl", arg: "SECONDS", help: "items that live at most so long are not evicted while others can be (default off)", number: &e.temporaryTTL, min: -1, max: 1 << 30},
+		{name: "slab_reassign", help: "the command slabs reassign (default on)", flag: &e.noReassign, negative: true},
+		{name: "slab_automove", arg: "LEVEL", help: "pages go to the slab class that evicts what is young: 0 not, 1 one a second when that has lasted (the default), 2 several, at once", number: &e.automove.Level, max: 2},
+		{name: "slab_automove_ratio", arg: "FACTOR", help: "young is less than this part of the age of what other classes keep (default 0.8)", factor: &e.automove.Ratio, below: 1},
+		{name: "slab_automove_window", arg: "SECONDS", help: "how long it has to last at level 1, 3 to 1800 (default 10)", number: &e.automove.Window, min: 3, max: 1800},
 		{name: "watcher_logbuf_size", arg: "KIB", help: "what a watcher may fall behind (default 256)", number: &e.watcherBuf, min: 1, max: 1 << 20},
 		{name: "relaxed_privileges", help: "the commands debugtime and debugitem, for tests", flag: &e.relaxed},
 	}, append(e.ssl.table(), idleOptions...)...)
 }
 
+// defaultTemporaryTTL is what temporary_ttl would be if it were on: lru temp_ttl and stats settings know it.
+const defaultTemporaryTTL = 61
+
 // Why options have no effect.
 const (
-	flatLRU    = "there is one LRU list per class"
-	movesPages = "a page moves when a class has nothing to evict or all in the page is dead"
+	noDisk = "there is no disk tier yet"
 )
 
 // idleOptions are memcached's options that mean nothing here.
 var idleOptions = []extendedOption{
 	{name: "modern", idle: "its settings are the defaults"},
 	{name: "no_modern", idle: "say what you want by the single options"},
-	{name: "lru_maintainer", idle: flatLRU}, {name: "no_lru_maintainer", idle: flatLRU}, {name: "hot_lru_pct", arg: "PERCENT", idle: flatLRU},
-	{name: "warm_lru_pct", arg: "PERCENT", idle: flatLRU}, {name: "hot_max_factor", arg: "FACTOR", idle: flatLRU},
-	{name: "warm_max_factor", arg: "FACTOR", idle: flatLRU}, {name: "temporary_ttl", arg: "SECONDS", idle: flatLRU},
-	{name: "slab_reassign", idle: movesPages}, {name: "no_slab_reassign", idle: movesPages}, {name: "slab_automove", arg: "LEVEL", idle: movesPages},
-	{name: "slab_automove_ratio", arg: "FACTOR", idle: movesPages}, {name: "slab_automove_window", arg: "SECONDS", idle: movesPages},
 	{name: "hashpower", arg: "N", idle: "the index starts small and grows step by step"},
 	{name: "no_hashexpand", idle: "the index grows step by step, never all at once"},
 	{name: "hash_algorithm", arg: "NAME", idle: "the hash is seeded at random, so that nobody can aim at one bucket"},
@@ -96,12 +117,12 @@ var idleOptions = []extendedOption{
 	{name: "drop_privileges", idle: "the runtime's own threads need their system calls; use a service manager's filter"},
 	{name: "no_drop_privileges", idle: "none are dropped"},
 	{name: "no_stat_key_prefix", idle: "-D decides"},
-	{name: "ext_path", arg: "PATH", idle: "there is no disk tier yet"}, {name: "ext_page_size", arg: "MIB", idle: "there is no disk tier yet"},
-	{name: "ext_wbuf_size", arg: "MIB", idle: "there is no disk tier yet"}, {name: "ext_threads", arg: "N", idle: "there is no disk tier yet"},
-	{name: "ext_item_size", arg: "BYTES", idle: "there is no disk tier yet"}, {name: "ext_item_age", arg: "SECONDS", idle: "there is no disk tier yet"},
-	{name: "ext_low_ttl", arg: "SECONDS", idle: "there is no disk tier yet"}, {name: "ext_recache_rate", arg: "N", idle: "there is no disk tier yet"},
-	{name: "ext_compact_under", arg: "N", idle: "there is no disk tier yet"}, {name: "ext_drop_under", arg: "N", idle: "there is no disk tier yet"},
-	{name: "ext_max_frag", arg: "FACTOR", idle: "there is no disk tier yet"}, {name: "ext_drop_unread", idle: "there is no disk tier yet"},
+	{name: "ext_path", arg: "PATH", idle: noDisk}, {name: "ext_page_size", arg: "MIB", idle: noDisk},
+	{name: "ext_wbuf_size", arg: "MIB", idle: noDisk}, {name: "ext_threads", arg: "N", idle: noDisk},
+	{name: "ext_item_size", arg: "BYTES", idle: noDisk}, {name: "ext_item_age", arg: "SECONDS", idle: noDisk},
+	{name: "ext_low_ttl", arg: "SECONDS", idle: noDisk}, {name: "ext_recache_rate", arg: "N", idle: noDisk},
+	{name: "ext_compact_under", arg: "N", idle: noDisk}, {name: "ext_drop_under", arg: "N", idle: noDisk},
+	{name: "ext_max_frag", arg: "FACTOR", idle: noDisk}, {name: "ext_drop_unread", idle: noDisk},
 }
 
 // set reads one option: `name`, `no_name` or `name=value`.
@@ -147,11 +168,26 @@ func (o *extendedOption) take(value string, off bool) (err error) {
 			return fmt.Errorf("want a number from %d to %d", o.min, o.max)
 		}
 	case o.factor != nil:
-		if *o.factor, err = strconv.ParseFloat(value, 64); err != nil || !(*o.factor > 0) {
-			return fmt.Errorf("want a number above 0")
+		switch *o.factor, err = strconv.ParseFloat(value, 64); {
+		case err != nil || !(*o.factor > 0):
+			return errors.New("want a number above 0")
+		case o.below > 0 && *o.factor >= o.below:
+			return fmt.Errorf("want a number above 0 and below %v", o.below)
 		}
 	case o.text != nil:
 		*o.text = value
+	}
+	return nil
+}
+
+// settle checks what the options say together.
+func (e *extended) settle() error {
+	if e.lru.HotPercent+e.lru.WarmPercent > store.SegmentsMaxPercent {
+		return fmt.Errorf("-o hot_lru_pct=%d,warm_lru_pct=%d: together at most %d", e.lru.HotPercent, e.lru.WarmPercent, store.SegmentsMaxPercent)
+	}
+	e.lru.Segmented = !e.noMaintainer
+	if e.lru.Temporary = !e.noMaintainer && e.temporaryTTL >= 0; e.lru.Temporary {
+		e.lru.TemporaryTTL = int64(e.temporaryTTL)
 	}
 	return nil
 }

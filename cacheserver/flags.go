@@ -103,7 +103,7 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.BoolVarP(&o.noDump, "disable-dumping", "X", false, "refuse stats detail and dumps")
 	fs.BoolVarP(&o.noWatch, "disable-watch", "W", false, "refuse watch")
 	fs.StringVarP(&o.delimiter, "delimiter", "D", "", "what ends the prefixes of keys in stats detail, which this switches on (default a colon, off)")
-	fs.StringVarP(&o.memoryFile, "memory-file", "e", "", "keep the items in this file over a restart; not supported yet")
+	fs.StringVarP(&o.memoryFile, "memory-file", "e", "", "keep the items in this file, best one in memory (/dev/shm), and over a restart: SIGUSR1 ends the program so that the next start has them")
 	fs.IntVarP(new(int), "napi_ids", "N", 0, "accepted, without effect: connections go round the threads")
 	fs.StringVarP(&o.authFile, "auth-file", "Y", "", "clients authenticate themselves in the text protocol, by a set with the data \"user password\"; "+
 		"the file has lines user:password")
@@ -130,7 +130,7 @@ func parseFlags(args []string) (*options, error) {
 			return nil, err
 		}
 	}
-	if err := o.settleAccess(fs.Changed); err != nil {
+	if err := errors.Join(o.ext.settle(), o.settleAccess(fs.Changed)); err != nil {
 		return nil, err
 	}
 	return o, o.validate()
@@ -155,8 +155,6 @@ func (o *options) validate() (err error) {
 		return fmt.Errorf("-n %d: want at least 1", o.minSpace)
 	case o.maxRequests < 1:
 		return fmt.Errorf("-R %d: want at least 1", o.maxRequests)
-	case o.memoryFile != "":
-		return fmt.Errorf("-e %s: items are not kept over a restart yet; leave it out", o.memoryFile)
 	case len(o.delimiter) > 1:
 		return fmt.Errorf("-D %s: want one byte", o.delimiter)
 	case o.backlog < 1:
@@ -211,6 +209,8 @@ func (o *options) store(now func() int64) store.Config {
 		HugePages:    o.largePages,
 		NoEvict:      o.noEvict,
 		NoCAS:        o.noCAS,
+		File:         o.memoryFile,
+		LRU:          o.ext.lru,
 		Now:          now,
 	}
 }
@@ -236,6 +236,8 @@ func (o *options) server(log io.Writer) server.Config {
 		Delimiter:     (o.delimiter + ":")[0],
 		WatcherBuffer: o.ext.watcherBuf << 10,
 		StaleWindow:   o.ext.staleWindow > 0,
+		Maintainer:    !o.ext.noMaintainer,
+		NoReassign:    o.ext.noReassign,
 		Crawler: server.Crawler{
 			On: !o.ext.noCrawler, Sleep: time.Duration(o.ext.crawlerSleep) * time.Microsecond, Most: uint64(o.ext.crawlerCrawl),
 		},

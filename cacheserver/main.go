@@ -3,20 +3,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
 	"pagegate/cacheserver/server"
-	"pagegate/cacheserver/store"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
+	ctx, stop := untilSignal()
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -72,7 +70,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	giveEachItsProc(o.threads)
 	clock := server.NewClock(time.Now)
 	defer clock.Stop()
-	st, err := store.New(o.store(clock.Unix))
+	st, err := o.openStore(clock.Unix, stderr)
 	if err != nil {
 		return err
 	}
@@ -85,11 +83,16 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	for _, note := range o.ext.notes {
 		fmt.Fprintf(stderr, "cacheserver: %s\n", note)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	cfg := o.server(stderr)
 	if o.shutdown {
-		cfg.Shutdown = func(bool) { stop() }
+		cfg.Shutdown = func(graceful bool) {
+			if graceful {
+				stop(errGraceful)
+			}
+			stop(nil)
+		}
 	}
 	if o.ext.relaxed {
 		cfg.TestClock = clock
@@ -125,5 +128,8 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	defer onHangup(cfg.Reload, stderr)()
 	tellStarter(nil)
 	srv.Serve()
+	if errors.Is(context.Cause(ctx), errGraceful) {
+		o.saveStore(st, stderr)
+	}
 	return nil
 }

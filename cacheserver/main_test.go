@@ -266,7 +266,7 @@ func TestUsage(t *testing.T) {
 		{"-o idle_timeout=x", exitUsage, "", "want a number from 0"},
 		{"-o maxconns_fast=1", exitUsage, "", "maxconns_fast has no value"},
 		{"-o stale_retry=0", exitUsage, "", "want a number from 1"},
-		{"-e /tmp/x", exitUsage, "", "-e /tmp/x"},
+		{"-e /does/not/exist/x -p -1 -l 127.0.0.1", exitFailed, "", "/does/not/exist/x"},
 		{"-D xy", exitUsage, "", "-D xy: want one byte"},
 		{"-Z -p -1 -l 127.0.0.1", exitFailed, "", "ssl_chain_cert=FILE"},
 		{"-Z -p -1 -l 127.0.0.1 -o ssl_chain_cert=/none,ssl_key=/none", exitFailed, "", "/none"},

@@ -1,6 +1,9 @@
 package main
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // settings are the lines of `stats settings`, by memcached's names and in its order, for the flags that there are.
 func (o *options) settings() [][2]string {
@@ -11,6 +14,8 @@ func (o *options) settings() [][2]string {
 		return no
 	}
 	yesNo := func(b bool) string { return onOff(b, "yes", "no") }
+	decimals := func(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
+	orNull := func(s string) string { return cmp.Or(s, "(null)") } // as C prints it
 	inter, socket, authFile := o.addresses, o.socket, o.authFile
 	if authFile == "" {
 		authFile = "no"
@@ -32,7 +37,7 @@ func (o *options) settings() [][2]string {
 		{"domain_socket", socket},
 		{"umask", o.socketMode},
 		{"shutdown_command", yesNo(o.shutdown)},
-		{"growth_factor", strconv.FormatFloat(o.factor, 'f', 2, 64)},
+		{"growth_factor", decimals(o.factor)},
 		{"chunk_size", strconv.Itoa(o.minSpace)},
 		{"num_threads", strconv.Itoa(o.threads)},
 		{"num_threads_per_udp", strconv.Itoa(o.threads)},
@@ -56,10 +61,21 @@ func (o *options) settings() [][2]string {
 		{"stale_retry", strconv.Itoa(o.ext.staleRetry)},
 		{"flush_enabled", yesNo(!o.noFlush)},
 		{"dump_enabled", yesNo(!o.noDump)},
-		{"lru_maintainer_thread", "no"},
-		{"lru_segmented", "no"},
+		{"slab_reassign", yesNo(!o.ext.noReassign)},
+		{"slab_automove", strconv.Itoa(o.ext.automove.Level)},
+		{"slab_automove_ratio", decimals(o.ext.automove.Ratio)},
+		{"slab_automove_window", strconv.Itoa(o.ext.automove.Window)},
+		{"lru_maintainer_thread", yesNo(!o.ext.noMaintainer)},
+		{"lru_segmented", yesNo(o.ext.lru.Segmented)},
+		{"hot_lru_pct", strconv.Itoa(o.ext.lru.HotPercent)},
+		{"warm_lru_pct", strconv.Itoa(o.ext.lru.WarmPercent)},
+		{"hot_max_factor", decimals(o.ext.lru.HotMaxFactor)},
+		{"warm_max_factor", decimals(o.ext.lru.WarmMaxFactor)},
+		{"temp_lru", yesNo(o.ext.lru.Temporary)},
+		{"temporary_ttl", strconv.FormatInt(o.ext.lru.TemporaryTTL, 10)},
 		{"idle_timeout", strconv.Itoa(o.ext.idleTimeout)},
 		{"page_keys", yesNo(o.ext.pageKeys)},
+		{"memory_file", orNull(o.memoryFile)},
 		{"ssl_enabled", yesNo(o.tls)},
 	}
 }

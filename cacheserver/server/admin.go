@@ -8,19 +8,23 @@ import (
 	"pagegate/cacheserver/store"
 )
 
-// errUnknown is what a command that is not understood gets.
-const errUnknown = "ERROR"
+// What a command that is not understood gets.
+const (
+	errUnknown = "ERROR"
+	errFormat  = "CLIENT_ERROR bad command line format"
+)
 
 // admin does a command for administrators (protocol.txt, from "Slabs Reassign" on).
 func (s *session) admin(name string, w []string) {
-	if n := len(w); n > 0 && w[n-1] == "noreply" {
+	// memcached knows no noreply after slabs reassign.
+	if n := len(w); n > 0 && w[n-1] == "noreply" && !(name == "slabs" && w[0] != "automove") {
 		s.cmd.NoReply, w = true, w[:n-1]
 	}
 	switch name {
 	case "cache_memlimit":
 		s.say(s.srv.memLimit(w))
 	case "lru":
-		s.say(lruCommand(w))
+		s.say(s.srv.lruCommand(w))
 	case "lru_crawler":
 		s.crawlerCommand(w)
 	case "slabs":
@@ -57,46 +61,6 @@ func (s *Server) memLimit(w []string) string {
 	return "OK"
 }
 
-// lruCommand is lru MODE ...: there is one LRU list per class, as with -o no_lru_maintainer.
-func lruCommand(w []string) string {
-	switch {
-	case len(w) == 2 && w[0] == "mode" && w[1] == "flat":
-		return "OK"
-	case len(w) == 2 && w[0] == "mode" && w[1] == "segmented":
-		return "ERROR there is one LRU list per class here"
-	case len(w) == 5 && w[0] == "tune", len(w) == 2 && w[0] == "temp_ttl":
-		return "ERROR there is one LRU list per class here: nothing to tune"
-	}
-	return errUnknown
-}
-
-// slabsCommand is slabs reassign SRC DST and slabs automove LEVEL.
-func (s *Server) slabsCommand(w []string) string {
-	switch {
-	case len(w) == 3 && w[0] == "reassign":
-		src, err1 := strconv.Atoi(w[1])
-		dst, err2 := strconv.Atoi(w[2])
-		if err1 != nil || err2 != nil {
-			return "CLIENT_ERROR bad command line format"
-		}
-		switch s.store.Reassign(src, dst) {
-		case store.Reassigned:
-			return "OK"
-		case store.ReassignNoSpare:
-			return "NOSPARE source class has no spare pages"
-		case store.ReassignSame:
-			return "SAME src and dst class are identical"
-		}
-		return "BADCLASS invalid src or dst class id"
-	case len(w) == 2 && w[0] == "automove":
-		if level, err := strconv.Atoi(w[1]); err == nil && level >= 0 && level <= 2 {
-			return "OK" // pages move when a class has nothing to evict, whatever the level
-		}
-		return "ERROR"
-	}
-	return errUnknown
-}
-
 // crawlerCommand is lru_crawler ....
 func (s *session) crawlerCommand(w []string) {
 	c := &s.srv.crawler
@@ -109,7 +73,7 @@ func (s *session) crawlerCommand(w []string) {
 	case len(w) == 2 && w[0] == "sleep":
 		us, err := strconv.ParseUint(w[1], 10, 32)
 		if err != nil {
-			s.say("CLIENT_ERROR bad command line format")
+			s.say(errFormat)
 			return
 		}
 		if us > 1_000_000 {
@@ -120,7 +84,7 @@ func (s *session) crawlerCommand(w []string) {
 	case len(w) == 2 && w[0] == "tocrawl":
 		n, err := strconv.ParseUint(w[1], 10, 32)
 		if err != nil {
-			s.say("CLIENT_ERROR bad command line format")
+			s.say(errFormat)
 			return
 		}
 		how.Most = n

@@ -139,7 +139,9 @@ func (s *session) binaryGet() {
 		it, ok = s.srv.store.GetAndTouch(r.Key, s.srv.expires(r.Exptime))
 		s.stats.touched(ok)
 	} else {
-		it, ok = s.srv.store.Get(r.Key)
+		if it, ok = s.srv.store.Get(r.Key); ok {
+			s.stats.hit(it.Class(), it.Segment())
+		}
 		s.stats.got(ok)
 	}
 	s.noteGet(r.Key, it, ok)

@@ -17,8 +17,12 @@ type counters struct {
 	bytesRead, bytesWritten                    atomic.Uint64
 	tooLarge, noMemory, connYields, idleKicks  atomic.Uint64
 	authCmds, authErrors                       atomic.Uint64
-	_                                          [64]byte // no two workers' counters share a cache line
+	hits                                       [store.ClassesMax + 1][store.Segments]atomic.Uint64 // look-ups, but for touches
+	_                                          [64]byte                                            // no two workers' counters share a cache line
 }
+
+// hit counts a look-up that found an item.
+func (c *counters) hit(class int, g store.Segment) { c.hits[class][g].Add(1) }
 
 func (c *counters) got(ok bool) {
 	c.cmdGet.Add(1)
@@ -89,5 +93,10 @@ func (c *counters) reset() {
 		&c.authCmds, &c.authErrors,
 	} {
 		n.Store(0)
+	}
+	for class := range c.hits {
+		for g := range c.hits[class] {
+			c.hits[class][g].Store(0)
+		}
 	}
 }

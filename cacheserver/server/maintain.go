@@ -72,11 +72,16 @@ func (c *crawler) note(checked, removed uint64, last bool) {
 	c.running = !last
 }
 
-// figures are crawler_items_checked, crawler_reclaimed and lru_crawler_starts.
-func (c *crawler) figures() (checked, removed, starts uint64) {
+// crawlerFigures are crawler_items_checked, crawler_reclaimed, lru_crawler_starts and lru_crawler_running.
+type crawlerFigures struct {
+	checked, removed, starts uint64
+	running                  bool
+}
+
+func (c *crawler) figures() crawlerFigures {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.checked, c.removed, c.starts
+	return crawlerFigures{c.checked, c.removed, c.starts, c.running}
 }
 
 // maintain does the store's background work until the server is closed.
@@ -92,6 +97,9 @@ func (s *Server) maintain() {
 		}
 		for s.store.Maintain() && !s.pause(time.Millisecond) {
 		}
+		for s.store.Juggle() && !s.pause(time.Millisecond) {
+		}
+		s.store.MovePages()
 		if s.crawler.begin(time.Since(last) >= crawlEvery) {
 			s.crawl()
 			last = time.Now()

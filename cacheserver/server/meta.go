@@ -146,6 +146,9 @@ func (s *session) vivify() (created, ok bool) {
 // item is the command's own work.
 func (s *session) metaHit(e store.Entry, created bool) (it store.Item, held bool) {
 	m, info, won := &s.meta, e.Info(), created
+	if !m.HasTTL {
+		s.stats.hit(info.Class, e.Segment())
+	}
 	value := m.Value && !(m.HasCAS && m.CAS == info.CAS)
 	if value {
 		if it, held = e.Hold(); !held {

@@ -47,6 +47,8 @@ type Config struct {
 	Detail        bool                // count by prefix from the start
 	WatcherBuffer int                 // bytes that a watcher may fall behind; default 256 KiB
 	StaleWindow   bool                // stats has the figures of the store's stale window
+	Maintainer    bool                // memcached's lru_maintainer: the commands and figures of LRU segments; see store.LRU
+	NoReassign    bool                // refuse slabs reassign, memcached's no_slab_reassign
 	Crawler       Crawler             // how dead items are looked for in the background
 	Shutdown      func(graceful bool) // ends the program, for the shutdown command, memcached's -A; nil refuses it
 	Reload        func() error        // reads certificates and the like again, for refresh_certs; nil if there are none

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pagegate/cacheserver/store"
 )
 
 // writeStats answers `stats` and its subcommands (protocol.txt, "Statistics").
@@ -17,7 +19,7 @@ func (s *Server) writeStats(o *output, what string) {
 		s.generalStats(o)
 	case "settings":
 		for _, line := range s.cfg.Settings {
-			stat(o, line[0], line[1])
+			stat(o, line[0], s.setting(line[0], line[1]))
 		}
 	case "items":
 		s.itemStats(o)
@@ -64,7 +66,7 @@ func (s *Server) sum(of func(*counters) *atomic.Uint64) (n uint64) {
 	return n
 }
 
-// generalStats are the lines of memcached with its background threads off, in its order.
+// generalStats are memcached's lines, in its order.
 func (s *Server) generalStats(o *output) {
 	st := s.store.Stats()
 	now := s.clock()
@@ -104,12 +106,8 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "hash_power_level", st.HashPowerLevel)
 	stat(o, "hash_bytes", st.HashBytes)
 	stat(o, "hash_is_expanding", b2i(st.HashIsExpanding))
-	for _, name := range []string{"slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim",
-		"slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem", "slab_reassign_last_busy_status",
-		"slab_reassign_running"} {
-		stat(o, name, 0)
-	}
-	stat(o, "slabs_moved", st.PagesMoved)
+	crawler := s.crawler.figures()
+	s.threadStats(o, st, crawler)
 	stat(o, "malloc_fails", 0)
 	skipped, sent := s.events.skipped.Load(), s.events.sent.Load()
 	stat(o, "log_worker_dropped", 0)
@@ -125,15 +123,43 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "slab_global_page_pool", st.FreePages)
 	stat(o, "expired_unfetched", st.ExpiredUnfetched)
 	stat(o, "evicted_unfetched", st.EvictedUnfetched)
+	if s.cfg.Maintainer {
+		stat(o, "evicted_active", st.EvictedActive)
+	}
 	stat(o, "evictions", st.Evictions)
 	stat(o, "reclaimed", st.Reclaimed)
-	checked, removed, _ := s.crawler.figures()
-	stat(o, "crawler_reclaimed", removed)
-	stat(o, "crawler_items_checked", checked)
+	stat(o, "crawler_reclaimed", crawler.removed)
+	stat(o, "crawler_items_checked", crawler.checked)
 	stat(o, "lrutail_reflocked", 0)
+	if s.cfg.Maintainer {
+		stat(o, "moves_to_cold", st.MovesToCold)
+		stat(o, "moves_to_warm", st.MovesToWarm)
+		stat(o, "moves_within_lru", st.MovesWithin)
+		stat(o, "direct_reclaims", st.DirectReclaims)
+		stat(o, "lru_bumps_dropped", 0) // a use is a mark in the item: there is no queue that could be full
+	}
 	if s.cfg.StaleWindow {
 		stat(o, "stale_hits", st.StaleHits)
 		stat(o, "elected_misses", st.ElectedMisses)
+	}
+}
+
+// threadStats are the lines about what memcached's background threads do, as far as they are on.
+func (s *Server) threadStats(o *output, st store.Stats, crawler crawlerFigures) {
+	if !s.cfg.NoReassign {
+		for _, name := range []string{"slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim",
+			"slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem", "slab_reassign_last_busy_status",
+			"slab_reassign_running"} {
+			stat(o, name, 0)
+		}
+		stat(o, "slabs_moved", st.PagesMoved)
+	}
+	if s.crawler.settings().On {
+		stat(o, "lru_crawler_running", b2i(crawler.running))
+		stat(o, "lru_crawler_starts", crawler.starts)
+	}
+	if s.cfg.Maintainer {
+		stat(o, "lru_maintainer_juggles", st.Juggles)
 	}
 }
 

@@ -166,7 +166,9 @@ func (s *session) get(key []byte, withCAS bool) {
 		it, ok = s.srv.store.GetAndTouch(key, s.srv.expires(s.cmd.Exptime))
 		s.stats.touched(ok)
 	} else {
-		it, ok = s.srv.store.Get(key)
+		if it, ok = s.srv.store.Get(key); ok {
+			s.stats.hit(it.Class(), it.Segment())
+		}
 	}
 	s.stats.got(ok)
 	s.noteGet(key, it, ok)

@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 )
@@ -55,10 +57,14 @@ func BenchmarkSet(b *testing.B) {
 		name  string
 		limit int64
 		items int
-	}{{"small", 512 << 20, 1_000}, {"overwrite", 512 << 20, 100_000}, {"evict", 32 << 20, 2_000_000}} {
+		lru   LRU
+	}{
+		{"small", 512 << 20, 1_000, LRU{}}, {"overwrite", 512 << 20, 100_000, LRU{}},
+		{"evict", 32 << 20, 2_000_000, LRU{}}, {"evict segmented", 32 << 20, 2_000_000, segmented},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			keys := benchKeys(c.items)
-			s := filledStore(b, Config{MemoryLimit: c.limit}, keys, 100)
+			s := filledStore(b, Config{MemoryLimit: c.limit, LRU: c.lru}, keys, 100)
 			value := pattern(2, 100)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -107,5 +113,33 @@ func BenchmarkIncr(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Delta(key, 1, false, 0)
+	}
+}
+
+// BenchmarkRestart saves and takes over 2 GiB of items, in memory where there is such a place.
+func BenchmarkRestart(b *testing.B) {
+	const memory = 2 << 30
+	for _, size := range []int{100, 16_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			dir, err := os.MkdirTemp("/dev/shm", "restart")
+			if err != nil {
+				dir = b.TempDir()
+			}
+			defer os.RemoveAll(dir)
+			s := inFile(b, Config{MemoryLimit: memory, File: filepath.Join(dir, "memory")})
+			value := pattern(1, size)
+			for i := 0; s.Stats().TotalMalloced < memory; {
+				for range 1000 {
+					i++
+					set(b, s, fmt.Sprint("key:", i), value)
+				}
+			}
+			b.ResetTimer()
+			for range b.N {
+				s = restarted(b, s)
+			}
+			b.ReportMetric(float64(s.Stats().CurrItems), "items")
+			s.Close()
+		})
 	}
 }

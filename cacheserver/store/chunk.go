@@ -35,7 +35,7 @@ const (
 	offState    = 4  // uint32: kind, bits, references
 	offPrev     = 8  // uint32: LRU neighbour towards the head (ref); piece: the head chunk of its item
 	offLRUNext  = 12 // uint32: LRU neighbour towards the tail (ref); piece: bytes in use
-	offAccess   = 16 // uint32: unix time of the last bump
+	offAccess   = 16 // uint32: unix time of the last bump; written under the stripe, read under the class too, hence atomic
 	offExptime  = 20 // uint32: unix time of expiry; 0 never
 	offValueLen = 24 // uint32: bytes of the value, pieces included
 	offKeyLen   = 28 // uint16
@@ -66,7 +66,11 @@ const (
 	bitNoCAS   = 1 << 26 // the header has no CAS id
 	bitStale   = 1 << 27 // marked as in need of a refresh (meta commands)
 	bitWon     = 1 << 28 // a client has been told to refresh it (meta commands)
-	// Three bits are left: for an active mark and the segment of a segmented LRU.
+	bitActive  = 1 << 29 // read again since it was first read, or since it last changed its segment
+
+	// The last two bits are the segment. They change under the class's lock.
+	segShift = 30
+	segMask  = 3 << segShift
 )
 
 // chunk is the address of a chunk.
@@ -93,8 +97,8 @@ func (c chunk) lruPrev() ref        { return ref(*c.u32(offPrev)) }
 func (c chunk) setLRUPrev(r ref)    { *c.u32(offPrev) = uint32(r) }
 func (c chunk) lruNext() ref        { return ref(*c.u32(offLRUNext)) }
 func (c chunk) setLRUNext(r ref)    { *c.u32(offLRUNext) = uint32(r) }
-func (c chunk) access() uint32      { return *c.u32(offAccess) }
-func (c chunk) setAccess(t uint32)  { *c.u32(offAccess) = t }
+func (c chunk) access() uint32      { return atomic.LoadUint32(c.u32(offAccess)) }
+func (c chunk) setAccess(t uint32)  { atomic.StoreUint32(c.u32(offAccess), t) }
 func (c chunk) exptime() uint32     { return *c.u32(offExptime) }
 func (c chunk) setExptime(t uint32) { *c.u32(offExptime) = t }
 func (c chunk) epoch() uint16       { return *c.u16(offEpoch) }

@@ -10,12 +10,13 @@ type class struct {
 	mu sync.Mutex
 	id int
 
-	list     lru
+	lists    [segments]lru
 	room     [cutsMax]uint32 // first page with a free chunk, by cut
+	lastFit  int             // the cut that the last item fitted
 	chunks   uint64          // in all its pages
 	used     uint64          // of these, in use
-	bytes    uint64          // of the linked items
 	evicting evictCounters
+	moves    moveCounters
 	stored   uint64 // items linked since the start
 
 	spec  classSpec
@@ -30,11 +31,22 @@ type evictCounters struct {
 	evicted          uint64
 	evictedNonzero   uint64
 	evictedUnfetched uint64
+	evictedActive    uint64
 	evictedTime      int64
 	reclaimed        uint64
 	expiredUnfetched uint64
 	outOfMemory      uint64
 	refLocked        uint64
+	direct           uint64 // stores that took an item's memory
+}
+
+// linked returns how many items are in the class's lists, and their bytes. The caller holds the class's lock.
+func (k *class) linked() (count, bytes uint64) {
+	for i := range k.lists {
+		count += k.lists[i].count
+		bytes += k.lists[i].bytes
+	}
+	return count, bytes
 }
 
 // opCounters count successful operations on the items of a class.
@@ -50,12 +62,13 @@ const coarsePages = 4
 // the class's lock.
 func (s *Store) takeFree(k *class, size int) ref {
 	fit := k.spec.cutFor(size)
+	k.lastFit = fit
 	pages := int(k.pages.Load())
 	if pages < coarsePages {
 		fit = k.roomiest(fit)
 	}
 	if k.room[fit] == 0 {
-		if n := s.pool.take(); n != 0 {
+		if n := s.takePage(); n != 0 {
 			if pages < coarsePages {
 				fit = 0
 			}

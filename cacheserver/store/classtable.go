@@ -6,8 +6,10 @@ const (
 	pageShift  = 20
 	pageSize   = 1 << pageShift
 	chunkAlign = 8
-	classesMax = 63 // memcached's: numbers go from 1 to 63
 	cutsMax    = 8
+
+	// ClassesMax is the largest number that a slab class has, as in memcached.
+	ClassesMax = 63
 
 	// itemOverhead is the size of memcached's item header without the CAS id. The class table and the size limit are reckoned
 	// with it, so that both come out as memcached's.
@@ -31,7 +33,7 @@ type classSpec struct {
 // below largest/factor, and then largest itself. The first element is not a class, so that the numbers start at 1.
 func classTable(smallest int, factor float64, largest int) []classSpec {
 	table := []classSpec{{}}
-	for size := smallest; len(table) < classesMax && float64(size) < float64(largest)/factor; size = int(float64(size) * factor) {
+	for size := smallest; len(table) < ClassesMax && float64(size) < float64(largest)/factor; size = int(float64(size) * factor) {
 		size = alignUp(size)
 		table = append(table, classSpec{size: size, perPage: pageSize / size})
 	}

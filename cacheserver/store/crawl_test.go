@@ -47,7 +47,7 @@ func TestReassign(t *testing.T) {
 			t.Errorf("%v: %d, want %d", args, got, want)
 		}
 	}
-	if st := s.Stats(); st.PagesMoved != 1 || st.FreePages != 1 {
+	if st := s.Stats(); st.PagesMoved != 1 || st.FreePages != 0 || s.classes[20].pages.Load() != 1 {
 		t.Errorf("%d moved, %d free", st.PagesMoved, st.FreePages)
 	}
 	if got := s.Reassign(-1, 20); got != Reassigned {

@@ -131,15 +131,17 @@ func (s *Store) donorPage() uint32 {
 func (s *Store) oldestPage(k *class) uint32 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := k.list.tail
-	for range searchMax {
-		if r == 0 {
-			break
+	for _, from := range evictOrder {
+		r := k.lists[from].tail
+		for range searchMax {
+			if r == 0 {
+				break
+			}
+			if !s.pages[r.page()].draining {
+				return r.page()
+			}
+			r = s.at(r).lruPrev()
 		}
-		if !s.pages[r.page()].draining {
-			return r.page()
-		}
-		r = s.at(r).lruPrev()
 	}
 	return 0
 }

@@ -29,6 +29,9 @@ func (s *Store) Edit(key []byte, fn func(Entry)) bool {
 // Info describes the item.
 func (e Entry) Info() ItemInfo { return e.s.info(e.r, e.c) }
 
+// Segment returns where the item is among the LRU lists of its class.
+func (e Entry) Segment() Segment { return e.c.segment().exported() }
+
 // TTL returns for how many seconds the item has still to live, -1 for ever.
 func (e Entry) TTL() int64 {
 	if e.c.exptime() == 0 {
@@ -41,7 +44,7 @@ func (e Entry) TTL() int64 {
 func (e Entry) Idle() int64 { return age(e.c, e.now) }
 
 // SetExptime sets when the item expires, in unix seconds; 0 is never.
-func (e Entry) SetExptime(exptime int64) { e.s.setExptime(e.r, e.c, clampExptime(exptime)) }
+func (e Entry) SetExptime(exptime int64) { e.s.setExptime(e.r, e.c, clampExptime(exptime), e.now) }
 
 // CAS returns the item's CAS id, 0 if the store keeps none.
 func (e Entry) CAS() uint64 { return e.c.cas() }
@@ -66,7 +69,7 @@ func (e Entry) SetWon() { e.c.state().Or(bitWon) }
 
 // Bump counts as a use of the item: it was fetched, and it moves forward in its LRU list.
 func (e Entry) Bump() {
-	e.c.state().Or(bitFetched)
+	e.c.markRead()
 	e.s.bump(e.r, e.c, e.now)
 }
 

@@ -1,10 +1,12 @@
 package store
 
-// The search for a victim starts at the tail of the LRU list. It looks at searchDead items for a dead one before it
-// settles for the first live one; while it has found none that can be taken, it goes on for up to searchMax items.
+// The search for a victim starts at the tail of the cold list. It looks at searchDead items for a dead one before it
+// settles for the first live one; while it has found none that can be taken, it goes on for up to searchMax items there, and then
+// in the other lists. Temporary items are looked at before, but for dead ones only.
 const (
-	searchDead = 5
-	searchMax  = 40
+	searchDead      = 5
+	searchMax       = 40
+	searchTemporary = 2
 )
 
 // victim is an item chosen to make room, the lock of its stripe held.
@@ -28,10 +30,41 @@ func (v *victim) spare() {
 // findVictim looks for an item whose chunk holds size bytes and that nobody refers to: a dead one, else the least
 // recently used live one. The caller holds the class's lock, hence a stripe that somebody holds is passed over, not waited for.
 func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
-	r, tooSmall := k.list.tail, false
+	p := s.lru.Load()
+	s.juggle(k, p, juggleForStore, forever, forever, now)
+	r := k.lists[temporary].tail
+	for i := 0; r != 0 && i < searchTemporary; i++ {
+		c := s.at(r)
+		if int(s.sizes[r.page()]) >= size {
+			if v, ok := s.consider(k, r, c, now); ok {
+				if v.cond.dead() {
+					return v
+				}
+				v.spare()
+			}
+		}
+		r = c.lruPrev()
+	}
+	for _, from := range evictOrder {
+		tooSmall := v.cutTooSmall
+		v = s.searchList(k, from, size, p.Segmented && (from == cold || from == hot), now)
+		v.cutTooSmall = v.cutTooSmall || tooSmall
+		if v.ref != 0 {
+			break
+		}
+	}
+	return v
+}
+
+// searchList is findVictim in one list. With rescue, active items are made warm ones on the way.
+func (s *Store) searchList(k *class, from segment, size int, rescue bool, now uint32) (v victim) {
+	r, tooSmall := k.lists[from].tail, false
 	for i := 0; r != 0 && i < searchMax && (v.ref == 0 || i < searchDead); i++ {
 		c := s.at(r)
-		if int(s.sizes[r.page()]) < size {
+		prev := c.lruPrev()
+		if rescue && v.ref == 0 && c.active() {
+			s.rescue(k, r, c)
+		} else if int(s.sizes[r.page()]) < size {
 			tooSmall = true
 		} else if next, ok := s.consider(k, r, c, now); ok {
 			switch {
@@ -44,7 +77,7 @@ func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
 				next.spare()
 			}
 		}
-		r = c.lruPrev()
+		r = prev
 	}
 	v.cutTooSmall = tooSmall
 	return v
@@ -81,9 +114,9 @@ func (s *Store) evict(k *class, v victim, now uint32) ref {
 	won := state&refMask == 1 && v.c.state().CompareAndSwap(state, kindFree)
 	if won {
 		k.evicting.count(v.c, state, v.cond, now)
-		k.list.remove(s, v.c)
-		// The size follows from the state word, which is a free chunk's by now.
-		k.bytes -= uint64(keyOffset(state) + v.c.keyLen() + v.c.valueLen())
+		k.evicting.direct++
+		// Size and segment follow from the state word, which is a free chunk's by now.
+		k.lists[state>>segShift].remove(s, v.c, keyOffset(state)+v.c.keyLen()+v.c.valueLen())
 		s.remove(v.stripe, v.hash, v.ref, v.c)
 	}
 	v.stripe.mu.Unlock()
@@ -109,6 +142,9 @@ func (e *evictCounters) count(c chunk, state uint32, cond condition, now uint32)
 	e.evicted++
 	e.evictedUnfetched += unfetched
 	e.evictedTime = age(c, now)
+	if state&bitActive != 0 {
+		e.evictedActive++
+	}
 	if c.exptime() != 0 {
 		e.evictedNonzero++
 	}

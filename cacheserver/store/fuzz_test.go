@@ -52,6 +52,7 @@ func FuzzOperations(f *testing.F) {
 	f.Add(uint8(4), []byte{0, 1, 2, 9, 1, 7, 11, 5, 0, 2, 2, 9, 0, 0, 12, 10, 13, 9, 2, 14, 3, 13})
 	shapes := []Config{
 		storeShapes["roomy"], storeShapes["tiny"], storeShapes["chains"], storeShapes["no evict"], storeShapes["no cas"],
+		storeShapes["segmented"], storeShapes["all in chains"],
 	}
 	f.Fuzz(func(t *testing.T, shape uint8, input []byte) {
 		cfg, clock := shapes[int(shape)%len(shapes)], newClock()
@@ -70,7 +71,7 @@ func FuzzOperations(f *testing.F) {
 
 // step does one operation of a script.
 func step(m *model, ops *script) {
-	switch op := ops.byte() % 15; op {
+	switch op := ops.byte() % 17; op {
 	case 0, 1, 2, 3, 4, 5:
 		exptime := int64(0)
 		key, value, flags := ops.key(), ops.value(), uint32(ops.byte()%2)
@@ -94,6 +95,10 @@ func step(m *model, ops *script) {
 		m.clock.add(int64(ops.byte()))
 	case 13:
 		m.walk()
+	case 14:
+		m.s.Juggle()
+	case 15:
+		m.s.SetLRU(LRU{Segmented: ops.byte()%2 == 0, Temporary: true, TemporaryTTL: int64(ops.byte() % 50)})
 	default:
 		m.get(ops.key())
 	}

@@ -98,8 +98,35 @@ func (c chunk) tryPinRead() bool {
 		if state&refMask == refMask {
 			return false
 		}
-		if c.state().CompareAndSwap(state, (state|bitFetched)+1) {
+		if c.state().CompareAndSwap(state, markedRead(state)+1) {
 			return true
+		}
+	}
+}
+
+// markRead leaves the mark without taking a reference.
+func (c chunk) markRead() {
+	for {
+		state := c.state().Load()
+		if c.state().CompareAndSwap(state, markedRead(state)) {
+			return
+		}
+	}
+}
+
+// markedRead is a state word after one more read: the first read makes the item fetched, a further one active.
+func markedRead(state uint32) uint32 {
+	return state | bitFetched | state&bitFetched*(bitActive/bitFetched)
+}
+
+func (c chunk) segment() segment { return segment(c.state().Load() >> segShift) }
+
+// setSegment changes the segment; the item is no longer active then. The caller holds the class's lock.
+func (c chunk) setSegment(to segment) {
+	for {
+		state := c.state().Load()
+		if c.state().CompareAndSwap(state, state&^(segMask|bitActive)|uint32(to)<<segShift) {
+			return
 		}
 	}
 }

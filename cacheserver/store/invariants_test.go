@@ -8,7 +8,7 @@ func checkInvariants(t testing.TB, s *Store, held int) {
 	t.Helper()
 	c := &checker{t: t, s: s, items: map[ref]bool{}, pieces: map[ref]bool{}}
 	for id := 1; id < len(s.classes); id++ {
-		c.list(&s.classes[id])
+		c.lists(&s.classes[id])
 	}
 	c.index()
 	c.allPages(held)
@@ -25,12 +25,20 @@ type checker struct {
 	extraRefs int
 }
 
-// list checks a class's LRU list and remembers its items.
-func (k *checker) list(class *class) {
+// lists checks a class's LRU lists and remembers its items.
+func (k *checker) lists(class *class) {
 	k.t.Helper()
+	for g := range segments {
+		k.list(class, g)
+	}
+}
+
+func (k *checker) list(class *class, g segment) {
+	k.t.Helper()
+	l := &class.lists[g]
 	var prev ref
 	var count, bytes uint64
-	for r := class.list.head; r != 0; r = k.s.at(r).lruNext() {
+	for r := l.head; r != 0; r = k.s.at(r).lruNext() {
 		c := k.s.at(r)
 		state := c.state().Load()
 		switch {
@@ -40,8 +48,8 @@ func (k *checker) list(class *class) {
 			k.t.Fatalf("item %x: previous neighbour %x, want %x", r, c.lruPrev(), prev)
 		case state&kindMask != kindItem || state&bitLinked == 0 || state&refMask == 0:
 			k.t.Fatalf("item %x in a list has state %x", r, state)
-		case k.s.classOf(r) != class:
-			k.t.Fatalf("item %x is in the list of class %d, its page in class %d", r, class.id, k.s.classOf(r).id)
+		case k.s.classOf(r) != class || c.segment() != g:
+			k.t.Fatalf("item %x is in list %d of class %d, by its page and state in %d of %d", r, g, class.id, c.segment(), k.s.classOf(r).id)
 		}
 		k.items[r] = true
 		k.extraRefs += int(state&refMask) - 1
@@ -55,9 +63,8 @@ func (k *checker) list(class *class) {
 		bytes += uint64(c.itemSize())
 		prev = r
 	}
-	if class.list.tail != prev || class.list.count != count || class.bytes != bytes {
-		k.t.Fatalf("class %d: tail %x count %d bytes %d, want %x, %d, %d",
-			class.id, class.list.tail, class.list.count, class.bytes, prev, count, bytes)
+	if l.tail != prev || l.count != count || l.bytes != bytes {
+		k.t.Fatalf("class %d, list %d: tail %x count %d bytes %d, want %x, %d, %d", class.id, g, l.tail, l.count, l.bytes, prev, count, bytes)
 	}
 }
 

@@ -26,6 +26,9 @@ func (it Item) Exptime() int64 { return int64(it.exptime) }
 // Class returns the number of the slab class that the item counts in, from 1, for counters by class.
 func (it Item) Class() int { return it.s.classOf(it.r).id }
 
+// Segment returns where the item is among the LRU lists of its class, for counters.
+func (it Item) Segment() Segment { return it.c.segment().exported() }
+
 // Bytes returns the value without copying it when it lies in one piece, and false when it is a chain of pieces. The
 // bytes must not be written to and must not be used after Release.
 func (it Item) Bytes() ([]byte, bool) {
@@ -102,13 +105,14 @@ func (s *Store) Touch(key []byte, exptime int64) Status {
 	if r == 0 {
 		return NotFound
 	}
+	c.markRead()
 	s.touch(r, c, exptime, now)
 	return Stored
 }
 
-// touch gives a linked item another expiry and a place at the front of its LRU list. The caller holds the stripe.
+// touch gives a linked item another expiry and counts as a use of it. The caller holds the stripe.
 func (s *Store) touch(r ref, c chunk, exptime int64, now uint32) {
-	s.setExptime(r, c, clampExptime(exptime))
+	s.setExptime(r, c, clampExptime(exptime), now)
 	s.bump(r, c, now)
 	s.classOf(r).hits.touches.Add(1)
 }

@@ -57,9 +57,9 @@ func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32, cas ui
 	k := s.classOf(r)
 	k.mu.Lock()
 	c.setAccess(now)
-	c.state().Or(bitLinked)
-	k.list.push(s, r, c)
-	k.bytes += uint64(c.itemSize())
+	to := s.lru.Load().home(c.exptime(), now)
+	c.state().Or(bitLinked | uint32(to)<<segShift)
+	k.lists[to].push(s, r, c, c.itemSize())
 	k.stored++
 	s.settle(k, r, epoch, c.exptime())
 	k.mu.Unlock()
@@ -91,8 +91,7 @@ func (s *Store) unlink(st *stripe, hash uint64, r ref, c chunk) {
 	s.remove(st, hash, r, c)
 	k := s.classOf(r)
 	k.mu.Lock()
-	k.list.remove(s, c)
-	k.bytes -= uint64(c.itemSize())
+	k.lists[c.segment()].remove(s, c, c.itemSize())
 	k.mu.Unlock()
 	c.state().And(^uint32(bitLinked))
 	s.unref(r, c)
@@ -121,9 +120,18 @@ func (s *Store) freePieces(piece ref) {
 	}
 }
 
-// setExptime changes when a linked item expires. The caller holds the stripe.
-func (s *Store) setExptime(r ref, c chunk, exptime uint32) {
+// setExptime changes when a linked item expires. One among the temporary that is to live longer leaves them: nothing there
+// is evicted. The caller holds the stripe.
+func (s *Store) setExptime(r ref, c chunk, exptime, now uint32) {
 	c.setExptime(exptime)
+	if c.segment() == temporary {
+		if to := s.lru.Load().home(exptime, now); to != temporary {
+			k := s.classOf(r)
+			k.mu.Lock()
+			s.move(k, r, c, to)
+			k.mu.Unlock()
+		}
+	}
 	epoch := s.epoch.Load()
 	s.pages[r.page()].noteLink(epoch, exptime, s.cfg.StaleWindow)
 	for piece := c.firstPiece(); piece != 0; piece = s.at(piece).next() {

@@ -17,6 +17,7 @@ type model struct {
 	flushAt int64
 	lastCAS uint64
 	lost    uint64 // items that the store no longer had
+	evicted uint64 // evictions before the last restart
 	held    []heldItem
 }
 
@@ -60,7 +61,7 @@ func (m *model) find(key string) (modelItem, bool) {
 func (m *model) lose(key string) {
 	delete(m.items, key)
 	m.lost++
-	if evicted := m.s.Stats().Evictions; m.lost > evicted {
+	if evicted := m.evicted + m.s.Stats().Evictions; m.lost > evicted {
 		failf("%q is gone: %d items lost, %d evicted", key, m.lost, evicted)
 	}
 }

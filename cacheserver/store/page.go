@@ -28,6 +28,11 @@ const never = 1<<32 - 1
 // long items are of use behind their expiry.
 func (p *page) noteLink(epoch, exptime, window uint32) {
 	p.epoch.Store(epoch)
+	p.extend(exptime, window)
+}
+
+// extend keeps the deadline up to date.
+func (p *page) extend(exptime, window uint32) {
 	if exptime == 0 || exptime > never-window {
 		exptime = never
 	} else {
@@ -107,6 +112,35 @@ func (p *pool) put(page uint32) {
 	p.used = append(p.used, page)
 }
 
+// restore takes note of the pages that classes own from the start.
+func (p *pool) restore(pages []metaPage) {
+	if len(pages) == 0 {
+		return
+	}
+	last := pages[len(pages)-1].Number
+	p.fresh.Store(last + 1)
+	owned := make([]bool, last+1)
+	for _, o := range pages {
+		owned[o.Number] = true
+	}
+	for n := uint32(1); n < last; n++ {
+		if !owned[n] {
+			p.cold = append(p.cold, n)
+		}
+	}
+	p.owned = len(pages)
+	p.setLimit(p.limit)
+}
+
+// refuse takes a page back that there is no memory for, and asks for no more of them.
+func (p *pool) refuse(page uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owned--
+	p.cold = append(p.cold, page)
+	p.setLimit(min(p.limit, p.owned))
+}
+
 // excess returns how many pages are owned beyond the limit; negative are those still to be had.
 func (p *pool) excess() int { return -int(p.spare.Load()) }
 
@@ -118,11 +152,14 @@ func (p *pool) overcommitted() bool {
 }
 
 // coolOne gives the memory of one returned page back to the system if more memory is taken than the limit allows.
-func (p *pool) coolOne(slabs *region) bool {
+func (p *pool) coolOne(slabs *region) bool { return p.overcommitted() && p.cool(slabs) }
+
+// cool gives the memory of one returned page back to the system.
+func (p *pool) cool(slabs *region) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.used)
-	if n == 0 || p.owned+n <= p.limit {
+	if n == 0 {
 		return false
 	}
 	page := p.used[n-1]
@@ -130,6 +167,16 @@ func (p *pool) coolOne(slabs *region) bool {
 	slabs.giveBack(int(page)<<pageShift, pageSize)
 	p.cold = append(p.cold, page)
 	return true
+}
+
+// takePage takes a page from the pool, 0 if there is none.
+func (s *Store) takePage() uint32 {
+	n := s.pool.take()
+	if n != 0 && !s.slabs.ensure(int(n)<<pageShift, pageSize) {
+		s.pool.refuse(n)
+		return 0
+	}
+	return n
 }
 
 // SetMemoryLimit sets the bound on slab pages, in bytes, at run time; at least 2 MiB. What is over a lower bound is evicted bit by

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -15,6 +16,10 @@ var storeShapes = map[string]Config{
 	"chains":   {MemoryLimit: 3 << 20, SlabChunkMax: 4 << 10, ItemSizeMax: 300 << 10, GrowthFactor: 2},
 	"no evict": {MemoryLimit: 3 << 20, SlabChunkMax: 64 << 10, NoEvict: true},
 	"no cas":   {MemoryLimit: 4 << 20, NoCAS: true, ChunkMin: 1, GrowthFactor: 1.05},
+
+	"file":          {MemoryLimit: 3 << 20, SlabChunkMax: 64 << 10, File: "memory"},
+	"segmented":     {MemoryLimit: 2 << 20, SlabChunkMax: 64 << 10, LRU: segmented},
+	"all in chains": {MemoryLimit: 3 << 20, SlabChunkMax: 4 << 10, ItemSizeMax: 300 << 10, GrowthFactor: 2, LRU: LRU{Segmented: true, Temporary: true, TemporaryTTL: 20}},
 }
 
 // run does one operation of the model and turns its panic into a failure of the test.
@@ -44,11 +49,14 @@ func TestStoreBehavesLikeAMap(t *testing.T) {
 func checkAgainstModel(rt *rapid.T, t *testing.T, cfg Config) {
 	clock := newClock()
 	cfg.Now = clock.now
+	if cfg.File != "" {
+		cfg.File = filepath.Join(t.TempDir(), cfg.File)
+	}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { s.Close() }()
 	m := newModel(s, clock)
 	key := rapid.Custom(func(rt *rapid.T) string { return fmt.Sprintf("key%d", rapid.IntRange(0, 15).Draw(rt, "key")) })
 	exptime := rapid.Custom(func(rt *rapid.T) int64 {
@@ -96,8 +104,24 @@ func checkAgainstModel(rt *rapid.T, t *testing.T, cfg Config) {
 			}
 			s.Maintain()
 		}),
-		"walk": op(func(*rapid.T) { m.walk() }),
-		"":     func(*rapid.T) { checkInvariants(t, s, len(m.held)) },
+		"lru": op(func(rt *rapid.T) {
+			s.SetLRU(LRU{Segmented: rapid.Bool().Draw(rt, "segmented"), Temporary: true, TemporaryTTL: rapid.Int64Range(0, 50).Draw(rt, "temporary")})
+		}),
+		"juggle": op(func(*rapid.T) { s.Juggle() }),
+		"walk":   op(func(*rapid.T) { m.walk() }),
+		"restart": op(func(rt *rapid.T) {
+			if cfg.File == "" {
+				rt.Skip("there is no file")
+			}
+			for len(m.held) > 0 {
+				m.release()
+			}
+			clock.add(rapid.Int64Range(0, 20).Draw(rt, "down"))
+			m.evicted += s.Stats().Evictions
+			s = restarted(t, s)
+			m.s = s
+		}),
+		"": func(*rapid.T) { checkInvariants(t, s, len(m.held)) },
 	})
 	run(rt, m.finish)
 	checkInvariants(t, s, 0)

@@ -11,24 +11,39 @@ const (
 	ReassignSame                           // it is the same class
 )
 
-// Reassign empties a page of the class src, the one with its least recently used item, for dst, which takes it when it next
-// needs one. src -1 is the class with the most pages. What lives in the page is evicted.
+// Reassign empties a page of the class src, the one with its least recently used item, and gives it to dst. src -1 is the
+// class with the most pages, two at least. What lives in the page is evicted. A page that readers hold goes when they are done, to whoever needs one.
+// 0 stands for the pages that no class holds, on either side.
 func (s *Store) Reassign(src, dst int) ReassignStatus {
 	switch {
 	case src == dst:
 		return ReassignSame
-	case dst < 1 || dst >= len(s.classes) || src != -1 && (src < 1 || src >= len(s.classes)):
+	case dst < 0 || dst >= len(s.classes) || src < -1 || src >= len(s.classes):
 		return ReassignBadClass
+	case src == -1:
+		if src = s.largestClassBut(dst); src < 0 {
+			return ReassignBadClass // as memcached, which then has no class to name
+		}
+	case src == 0:
+		if s.Stats().FreePages == 0 {
+			return ReassignNoSpare
+		}
+		s.grant(&s.classes[dst])
+		return Reassigned
 	}
-	var n uint32
-	if src == -1 {
-		n = s.donorPage()
-	} else if k := &s.classes[src]; k.pages.Load() > 1 {
-		n = s.oldestPage(k)
+	if k := &s.classes[src]; k.pages.Load() > 1 && s.movePage(k, &s.classes[dst], s.now()) {
+		return Reassigned
 	}
-	if n == 0 {
-		return ReassignNoSpare
+	return ReassignNoSpare
+}
+
+// largestClassBut returns the number of the class with the most pages, not counting id, or -1 if none has two.
+func (s *Store) largestClassBut(id int) int {
+	best, most := -1, int64(1)
+	for i := 1; i < len(s.classes); i++ {
+		if n := int64(s.classes[i].pages.Load()); i != id && n > most {
+			best, most = i, n
+		}
 	}
-	s.drain(n, s.now())
-	return Reassigned
+	return best
 }

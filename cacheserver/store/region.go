@@ -12,9 +12,10 @@ const hugePageSize = 2 << 20
 
 // region is a piece of address space outside Go's heap. Its bytes are zero and cost no memory until they are written.
 type region struct {
-	mem    []byte // aligned part
-	mapped []byte // all of it; nil if the memory is not mapped (tests)
-	huge   bool   // the system has promised huge pages
+	mem    []byte      // aligned part
+	mapped []byte      // all of it; nil if the memory is not mapped (tests)
+	huge   bool        // the system has promised huge pages
+	file   *memoryFile // what is mapped; nil for memory without a file
 }
 
 // reserveRegion is mapRegion, but in tests with the race detector, which sees only what lies in Go's heap.
@@ -38,10 +39,18 @@ func (r *region) adviseHuge() {
 
 // giveBack tells the system that a part is not needed; it stays usable, and is zero when it is next touched.
 func (r *region) giveBack(off, size int) {
-	if r.mapped != nil {
-		// An error means that the memory stays; nothing depends on its leaving.
+	// An error means that the memory stays; nothing depends on its leaving.
+	switch {
+	case r.file != nil:
+		_ = unix.Fallocate(r.file.fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(off), int64(size))
+	case r.mapped != nil:
 		_ = unix.Madvise(r.mem[off:off+size], unix.MADV_DONTNEED)
 	}
+}
+
+// ensure sees to it that a part can be written to; false if its file system has no room for it.
+func (r *region) ensure(off, size int) bool {
+	return r.file == nil || unix.Fallocate(r.file.fd(), 0, int64(off), int64(size)) == nil
 }
 
 func (r *region) unmap() error {
@@ -52,10 +61,10 @@ func (r *region) unmap() error {
 }
 
 // reserve takes address space for a store of limit pages and returns the number of pages that it reaches for:
-// generously, so that the limit can be raised later, unless the system allows no more (ulimit -v).
-func (s *Store) reserve(limit int) (reserved int, err error) {
+// generously, so that the limit can be raised later, unless the system allows no more (ulimit -v). For file and keep see mapFile.
+func (s *Store) reserve(limit int, file *memoryFile, keep bool) (reserved int, err error) {
 	for _, reserved = range []int{min(max(4*limit, 1<<10), maxPages), min(4*limit, maxPages), limit} {
-		if err = s.reservePages(reserved); err == nil {
+		if err = s.reservePages(reserved, file, keep); err == nil {
 			break
 		}
 	}
@@ -63,8 +72,14 @@ func (s *Store) reserve(limit int) (reserved int, err error) {
 }
 
 // reservePages takes address space for so many pages and their index.
-func (s *Store) reservePages(n int) error {
-	slabs, err := reserveRegion((n + 1) << pageShift)
+func (s *Store) reservePages(n int, file *memoryFile, keep bool) error {
+	size := (n + 1) << pageShift
+	slabs, err := (*region)(nil), error(nil)
+	if file != nil {
+		slabs, err = file.mapFile(size, keep)
+	} else {
+		slabs, err = reserveRegion(size)
+	}
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func (s *Store) findStale(st *stripe, hash uint64, key []byte, now uint32) (r re
 	case alive:
 		return r, c, true
 	case outdated:
-		if s.elect(r, c, now) {
+		if s.elect(c, now) {
 			st.elected++
 			return 0, c, false
 		}
@@ -24,13 +24,10 @@ func (s *Store) findStale(st *stripe, hash uint64, key []byte, now uint32) (r re
 
 // elect decides whether a look-up of an outdated item is the one that misses. The time of the last election is kept where the
 // time of the last bump was: an outdated item is not bumped. The caller holds the stripe.
-func (s *Store) elect(r ref, c chunk, now uint32) bool {
+func (s *Store) elect(c chunk, now uint32) bool {
 	if last := c.access(); last >= c.exptime() && now-last < s.cfg.StaleRetry {
 		return false
 	}
-	k := s.classOf(r)
-	k.mu.Lock()
 	c.setAccess(now)
-	k.mu.Unlock()
 	return true
 }

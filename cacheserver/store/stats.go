@@ -19,7 +19,12 @@ type Stats struct {
 	Reclaimed        uint64 // reclaimed: stores that took the memory of an expired or flushed item
 	ExpiredUnfetched uint64 // expired_unfetched: of those, never read
 	EvictedUnfetched uint64 // evicted_unfetched: of the evicted, never read
-	EvictedActive    uint64 // evicted_active
+	EvictedActive    uint64 // evicted_active: of the evicted, read more than once lately
+	DirectReclaims   uint64 // direct_reclaims: stores that took the memory of an item
+	MovesToCold      uint64 // moves_to_cold, and so on: items that changed their segment
+	MovesToWarm      uint64
+	MovesWithin      uint64 // moves_within_lru: warm items that stay because they were read again
+	Juggles          uint64 // lru_maintainer_juggles: calls of Juggle
 	GetExpired       uint64 // get_expired: look-ups that found an expired item
 	GetFlushed       uint64 // get_flushed: look-ups that found a flushed item
 	StaleHits        uint64 // stale_hits: look-ups within the stale window that got the old value
@@ -52,7 +57,13 @@ type ClassStats struct {
 type ItemStats struct {
 	ID               int    // the number of the class, from 1
 	Number           uint64 // linked items
-	Age              int64  // seconds since the last access of the least recently used item
+	Hot              uint64 // of these, in each segment
+	Warm             uint64
+	Cold             uint64
+	Temporary        uint64
+	AgeHot           int64 // seconds since the last access of the segment's least recently used item
+	AgeWarm          int64
+	Age              int64  // the same of the cold ones: of all, if the lists are not segmented
 	MemRequested     uint64 // bytes of the linked items
 	Evicted          uint64 // live items thrown out
 	EvictedNonzero   uint64 // of those, with an expiry time
@@ -62,8 +73,12 @@ type ItemStats struct {
 	Reclaimed        uint64 // stores that took the memory of an expired or flushed item
 	ExpiredUnfetched uint64 // of those, never read
 	EvictedUnfetched uint64 // of the evicted, never read
-	EvictedActive    uint64
+	EvictedActive    uint64 // of the evicted, read more than once lately
 	TailRefLocked    uint64 // lrutail_reflocked: eviction candidates passed over because they were in use
+	DirectReclaims   uint64 // as in Stats
+	MovesToCold      uint64
+	MovesToWarm      uint64
+	MovesWithin      uint64
 }
 
 // SizeBucket is one line of `stats sizes`: Count items take Size bytes, rounded up to a multiple of 32.
@@ -81,17 +96,23 @@ type Class struct {
 
 // Stats returns the figures of the store. It takes every lock in turn, each for a moment.
 func (s *Store) Stats() Stats {
-	st := Stats{PagesMoved: s.pagesMoved.Load()}
+	st := Stats{PagesMoved: s.pagesMoved.Load(), Juggles: s.juggles.Load()}
 	s.addIndexStats(&st)
 	for id := 1; id < len(s.classes); id++ {
 		k := &s.classes[id]
 		k.mu.Lock()
 		st.TotalItems += k.stored
-		st.Bytes += k.bytes
+		_, bytes := k.linked()
+		st.Bytes += bytes
 		st.Evictions += k.evicting.evicted
 		st.Reclaimed += k.evicting.reclaimed
 		st.ExpiredUnfetched += k.evicting.expiredUnfetched
 		st.EvictedUnfetched += k.evicting.evictedUnfetched
+		st.EvictedActive += k.evicting.evictedActive
+		st.DirectReclaims += k.evicting.direct
+		st.MovesToCold += k.moves.toCold
+		st.MovesToWarm += k.moves.toWarm
+		st.MovesWithin += k.moves.within
 		k.mu.Unlock()
 	}
 	s.pool.mu.Lock()
@@ -126,10 +147,11 @@ func (s *Store) ClassStats() []ClassStats {
 	for id := 1; id < len(s.classes); id++ {
 		k := &s.classes[id]
 		k.mu.Lock()
+		_, bytes := k.linked()
 		st := ClassStats{
 			ID: id, ChunkSize: k.spec.size, ChunksPerPage: k.spec.perPage,
 			TotalPages: uint64(k.pages.Load()), TotalChunks: k.chunks, UsedChunks: k.used, FreeChunks: k.chunks - k.used,
-			MemRequested: k.bytes, Sets: k.stored,
+			MemRequested: bytes, Sets: k.stored,
 		}
 		k.mu.Unlock()
 		st.DeleteHits, st.TouchHits = k.hits.deletes.Load(), k.hits.touches.Load()
@@ -149,13 +171,16 @@ func (s *Store) ItemStats() []ItemStats {
 	for id := 1; id < len(s.classes); id++ {
 		k := &s.classes[id]
 		k.mu.Lock()
-		if k.list.count > 0 {
+		if count, bytes := k.linked(); count > 0 {
 			e := &k.evicting
 			all = append(all, ItemStats{
-				ID: id, Number: k.list.count, Age: age(s.at(k.list.tail), now), MemRequested: k.bytes,
+				ID: id, Number: count, MemRequested: bytes,
+				Hot: k.lists[hot].count, Warm: k.lists[warm].count, Cold: k.lists[cold].count, Temporary: k.lists[temporary].count,
+				Age: s.tailAge(k, cold, now), AgeHot: s.tailAge(k, hot, now), AgeWarm: s.tailAge(k, warm, now),
 				Evicted: e.evicted, EvictedNonzero: e.evictedNonzero, EvictedTime: e.evictedTime,
 				EvictedUnfetched: e.evictedUnfetched, OutOfMemory: e.outOfMemory, Reclaimed: e.reclaimed,
-				ExpiredUnfetched: e.expiredUnfetched, TailRefLocked: e.refLocked,
+				ExpiredUnfetched: e.expiredUnfetched, TailRefLocked: e.refLocked, EvictedActive: e.evictedActive,
+				DirectReclaims: e.direct, MovesToCold: k.moves.toCold, MovesToWarm: k.moves.toWarm, MovesWithin: k.moves.within,
 			})
 		}
 		k.mu.Unlock()
@@ -175,6 +200,7 @@ func (s *Store) ResetStats() {
 		k := &s.classes[id]
 		k.mu.Lock()
 		k.evicting = evictCounters{}
+		k.moves = moveCounters{}
 		k.stored = 0
 		k.mu.Unlock()
 		for _, n := range []*atomic.Uint64{

@@ -31,7 +31,7 @@ func TestStats(t *testing.T) {
 	if diff := cmp.Diff(want, s.ClassStats()); diff != "" {
 		t.Errorf("classes (-want +got):\n%s", diff)
 	}
-	wantItems := []ItemStats{{ID: 1, Number: 1, Age: 7, MemRequested: 44}, {ID: 3, Number: 1, Age: 7, MemRequested: 141}}
+	wantItems := []ItemStats{{ID: 1, Number: 1, Cold: 1, Age: 7, MemRequested: 44}, {ID: 3, Number: 1, Cold: 1, Age: 7, MemRequested: 141}}
 	if diff := cmp.Diff(wantItems, s.ItemStats()); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}

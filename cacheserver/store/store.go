@@ -1,4 +1,4 @@
-// Package store is the memory of the cache server: items in slab classes, a hash index over them, LRU eviction within a
+// Package store is the memory of the cache server: items in slab classes, a hash index over them, segmented LRU eviction within a
 // class, lazy expiry and compare-and-swap. It knows no socket, no protocol text and no log; the clock is given to it.
 //
 // # Memory
@@ -17,8 +17,8 @@
 //
 // # An item's life
 //
-// Alloc takes chunks; they belong to the Pending alone. Commit links the item: into the index and into its class's LRU
-// list. The state word of the header counts the references: one for being linked, one for each Item or Pending that
+// Alloc takes chunks; they belong to the Pending alone. Commit links the item: into the index and into one of its
+// class's LRU lists. The state word of the header counts the references: one for being linked, one for each Item or Pending that
 // is held. Whoever takes the last one away frees the chunks; nothing else does. So a reader keeps its value whole though the item
 // is deleted, evicted or replaced, and memory is never written to while somebody reads it. The single change made in
 // place, a counter's new text, happens only when no reader holds the item.
@@ -28,9 +28,10 @@
 //
 // # When memory is short
 //
-// A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of the
-// class's LRU list, a page of which all items are dead, the least recently used live item of the class, and, when the class
-// has nothing to give, a page of the class that has the most. See takeChunk.
+// A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of one of the
+// class's LRU lists, a page of which all items are dead, the least recently used live item of the class, and, when the class
+// has nothing to give, a page of the class that has the most. See takeChunk. Which items count as little used is said in lru.go; how
+// pages move before a class has nothing to give, in automove.go.
 package store
 
 import (
@@ -53,7 +54,9 @@ type Config struct {
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
 	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
 	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
+	LRU          LRU          // which item goes first; the zero value is one list per class in the order of use
 	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
+	File         string       // keep the pages in this file, so that the next Store has them after Save; see Restored. Default none
 	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
 
@@ -96,8 +99,9 @@ const (
 //
 // Locks, in the order in which they are taken:
 //
+//	mover.mu   what the automover remembers
 //	stripe.mu  an item's place in the index, its expiry, CAS id and epoch, and the decision about what a key stands for
-//	class.mu   the class's LRU list, free chunks and counters, and the pages that it owns; never two classes at once
+//	class.mu   the class's LRU lists, free chunks and counters, and the pages that it owns; never two classes at once
 //	pool.mu    the pages that no class owns
 //
 // The search for a victim goes the other way, from a class to a stripe, and therefore only tries the stripe's lock.
@@ -122,19 +126,33 @@ type Store struct {
 		at atomic.Int64 // unix time of a flush to come; 0 is none
 	}
 	onEvict    atomic.Pointer[func([]byte, ItemInfo)]
+	lru        atomic.Pointer[LRU]
+	juggles    atomic.Uint64
+	mover      automover
 	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
 	pagesMoved atomic.Uint64
+	restored   Restored
 }
 
-// New reserves the memory of a store. It starts no goroutine. It fails for a Config out of its bounds and when the system gives
-// no address space.
+// New reserves the memory of a store. No goroutine stays behind. It fails for a Config out of its bounds, when the system gives
+// no address space, and for a File that cannot be used; one whose items cannot be used is emptied: see Restored.
 func New(cfg Config) (*Store, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
+	if cfg.File != "" {
+		return open(cfg)
+	}
+	return build(cfg, nil, false)
+}
+
+// build makes a store without items, in a file or not. keep leaves what is in the file.
+func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	limit := int(cfg.MemoryLimit >> pageShift)
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
-	reserved, err := s.reserve(limit)
+	s.SetLRU(cfg.LRU)
+	s.SetAutomove(Automove{})
+	reserved, err := s.reserve(limit, file, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +175,14 @@ func New(cfg Config) (*Store, error) {
 // Close gives the memory back to the system. The caller sees to it that no call is under way and that no Item and no
 // Pending is held; no method may be called afterwards.
 func (s *Store) Close() error {
-	return errors.Join(s.slabs.unmap(), s.index.region.unmap())
+	err := s.unmap()
+	if f := s.slabs.file; f != nil {
+		err = errors.Join(err, f.f.Close())
+	}
+	return err
 }
+
+func (s *Store) unmap() error { return errors.Join(s.slabs.unmap(), s.index.region.unmap()) }
 
 // HugePages says whether the system has promised huge pages for the items (Config.HugePages, best effort).
 func (s *Store) HugePages() bool { return s.slabs.huge }

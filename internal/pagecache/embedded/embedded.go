@@ -27,6 +27,7 @@ type Options struct {
 // Cache is a pagecache.Cache in this process.
 type Cache struct {
 	store *store.Store
+	clock func() time.Time
 }
 
 var _ pagecache.Cache = (*Cache)(nil)
@@ -42,12 +43,13 @@ func New(o Options) (*Cache, error) {
 		ItemSizeMax: int(min(max(o.MaxBody, 1<<20)+overhead, 1<<30)),
 		KeyMax:      keyMax,
 		NoCAS:       true,
+		LRU:         store.LRU{Segmented: true}, // a crawler that reads every page once pushes out no page that visitors read
 		Now:         func() int64 { return o.Now().Unix() },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{store: s}, nil
+	return &Cache{store: s, clock: o.Now}, nil
 }
 
 // loan is an item that a page's bytes point into, or a copy of one that lies in several pieces.
@@ -108,7 +110,7 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 		return err
 	}
 	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
-	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+len(p.Body))
+	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+p.BodiesLen())
 	switch {
 	case errors.Is(err, store.ErrKey):
 		return pagecache.ErrKey
@@ -119,6 +121,9 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 	}
 	pending.Write(record)
 	pending.Write(p.Body)
+	for _, coded := range p.Coded {
+		pending.Write(coded)
+	}
 	if status, _ := pending.Commit(store.Set, 0); status != store.Stored {
 		return errors.New("embedded: the store refused the page")
 	}
@@ -129,6 +134,12 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 func (c *Cache) Delete(_ context.Context, key []byte) error {
 	c.store.Delete(key)
 	return nil
+}
+
+// Sizes implements pagecache.Sized.
+func (c *Cache) Sizes() pagecache.Sizes {
+	s := c.store.Stats()
+	return pagecache.Sizes{Pages: s.CurrItems, Bytes: s.Bytes, Limit: uint64(s.LimitMaxBytes), Evictions: s.Evictions}
 }
 
 // Stats returns the store's figures.
