@@ -94,7 +94,7 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.IntVarP(&o.threads, "threads", "t", 4, "threads that serve connections")
 	fs.IntVarP(&o.maxRequests, "max-reqs-per-event", "R", 20, "requests of one connection before others have their turn")
 	fs.BoolVarP(&o.noCAS, "disable-cas", "C", false, "keep no CAS ids")
-	fs.IntVarP(&o.backlog, "listen-backlog", "b", 1024, "connections that wait to be accepted; the system's own limit holds here")
+	fs.IntVarP(&o.backlog, "listen-backlog", "b", 1024, "connections that may wait to be accepted, as far as the system allows (net.core.somaxconn)")
 	fs.StringVarP(&o.binding, "protocol", "B", "auto", "the protocol that clients may speak: auto, ascii or binary")
 	fs.StringVarP(&o.itemMax, "max-item-size", "I", "1m", "bytes of the largest item, 1k to 1024m")
 	fs.BoolVarP(&o.sasl, "enable-sasl", "S", false, "clients authenticate themselves by SASL's PLAIN, in the binary protocol; "+

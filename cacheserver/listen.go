@@ -86,6 +86,9 @@ func (o *options) listenTCP(s *sockets) error {
 		if err != nil {
 			return listenError(a.address, "-p", err)
 		}
+		if err := setBacklog(l, o.backlog); err != nil {
+			return errors.Join(fmt.Errorf("-b %d: %w", o.backlog, err), l.Close())
+		}
 		s.addresses = append(s.addresses, l.Addr())
 		if a.secured(o.tls) {
 			l = tls.NewListener(l, s.certificates.config(a.mode))
@@ -107,6 +110,17 @@ func (o *options) listenUDP(s *sockets) error {
 		s.udp = append(s.udp, c.(*net.UDPConn))
 	}
 	return nil
+}
+
+// setBacklog sets how many connections may wait to be accepted, up to the system's limit (net.core.somaxconn), which is what the
+// runtime takes by itself. To listen again on the same socket changes nothing else.
+func setBacklog(l net.Listener, n int) error {
+	c, err := l.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	controlled := c.Control(func(fd uintptr) { err = syscall.Listen(int(fd), n) })
+	return errors.Join(controlled, err)
 }
 
 func listenError(address, flag string, err error) error {
@@ -163,6 +177,9 @@ func (o *options) listenUnix() (net.Listener, error) {
 	l, err := net.Listen("unix", o.socket)
 	if err != nil {
 		return nil, fmt.Errorf("-s %s: %w", o.socket, err)
+	}
+	if err := setBacklog(l, o.backlog); err != nil {
+		return nil, errors.Join(fmt.Errorf("-b %d: %w", o.backlog, err), l.Close())
 	}
 	mode, _ := strconv.ParseUint(o.socketMode, 8, 9) // checked with the flags
 	if err := os.Chmod(o.socket, os.FileMode(mode)); err != nil {

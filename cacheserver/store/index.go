@@ -54,6 +54,17 @@ func (x *index) init(pages int) error {
 	return nil
 }
 
+// presize makes room for so many items at once, while there are none.
+func (x *index) presize(items uint64) {
+	wanted := items / stripes * 4 / 3
+	for i := range x.stripes {
+		st := &x.stripes[i]
+		for uint64(2)<<st.level <= min(wanted, uint64(st.bucketsMax)) {
+			st.level++
+		}
+	}
+}
+
 func (x *index) stripe(hash uint64) *stripe { return &x.stripes[hash&(stripes-1)] }
 
 // bucket returns the chain that a hash belongs to. The caller holds the stripe.

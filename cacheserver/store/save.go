@@ -168,17 +168,14 @@ func (s *Store) restore(m *meta, size int64) error {
 		s.pages[p.Number].fresh = p.Fresh
 		s.pages[p.Number].epoch.Store(m.Epoch - 1) // until an item of this epoch is found there
 	}
-	if err := inParallel(m.Pages, func(p *metaPage) error { return s.restorePage(p.Number) }); err != nil {
-		return err
-	}
 	for id := range s.classes {
-		k := &s.classes[id]
 		for g, l := range m.Classes[id] {
-			k.lists[g] = lru{l.Head, l.Tail, l.Count, l.Bytes}
+			s.classes[id].lists[g] = lru{l.Head, l.Tail, l.Count, l.Bytes}
 			s.restored.Items += l.Count
 		}
 	}
-	return nil
+	s.index.presize(s.restored.Items)
+	return inParallel(m.Pages, func(p *metaPage) error { return s.restorePage(p.Number) })
 }
 
 // restorePage finds out which chunks of a page are free, and puts its items into the index.
