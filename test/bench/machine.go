@@ -28,10 +28,11 @@ func describeMachine() ([]fact, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return nil, err
 	}
+	kernel, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // behind it each distribution counts its own
 	facts := []fact{
 		{"CPU", fmt.Sprintf("%s, %d cores to use", valueOf("/proc/cpuinfo", "model name", ":"), runtime.NumCPU())},
 		{"memory", fmt.Sprintf("%.0f GiB", float64(info.Totalram)*float64(info.Unit)/(1<<30))},
-		{"system", fmt.Sprintf("%s, Linux %s", strings.Trim(valueOf("/etc/os-release", "PRETTY_NAME", "="), `"`), unix.ByteSliceToString(u.Release[:]))},
+		{"system", fmt.Sprintf("%s, Linux %s", strings.Trim(valueOf("/etc/os-release", "PRETTY_NAME", "="), `"`), kernel)},
 		{"Go", strings.TrimPrefix(runtime.Version(), "go")},
 	}
 	for _, args := range versionArgs {
