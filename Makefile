@@ -26,7 +26,7 @@ build: ## the three programs into bin/
 
 .PHONY: test
 test: test-deps lint ## everything: linters, then all tests with the race detector against the real programs
-	$(GO) test -run 'Alloc|Memory' ./... # left out under the race detector, whose own allocations would count
+	$(GO) test -run 'Alloc|Memory|Bench' ./... # left out under the race detector, which would count, and slow down, by itself
 	$(GO) test -race -timeout 14m ./...
 
 .PHONY: test-deps
@@ -42,6 +42,10 @@ lint: ## gofmt, go vet, staticcheck
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	./test/fuzz.sh $(or $(FUZZTIME),20s)
+
+.PHONY: bench
+bench: build test-deps ## the doors beside nginx, HAProxy and Varnish: CPU per request, latency; writes docs/benchmarks.md (eight minutes)
+	$(GO) run ./test/bench pages --out docs
 
 .PHONY: bench-cacheserver
 bench-cacheserver: build ## the cacheserver beside memcached: CPU per operation, latency, memory (about four minutes)

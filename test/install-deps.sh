@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real programs that the tests talk to, from Debian's packages, and starts none of their services. Does
+# Installs the real programs that the tests talk to, and the benchmarks' peers, from Debian's packages, and starts none of their services. Does
 # nothing when all are there.
 set -euo pipefail
 
@@ -11,6 +11,9 @@ needs=(
     php=php-cli
     curl=curl
     gcc=gcc
+    wrk=wrk
+    haproxy=haproxy
+    varnishd=varnish
 )
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -46,7 +49,7 @@ if [[ $(id -u) -ne 0 ]]; then
     root=(sudo)
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin and gcc; no apt-get here" >&2
+    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin, gcc, wrk, haproxy and varnish; no apt-get here" >&2
     exit 1
 fi
 

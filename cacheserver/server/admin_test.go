@@ -101,7 +101,7 @@ func TestDump(t *testing.T) {
 	}
 	c := dial(t, addr)
 	c.ask(t, sets.String()+"mn\r\n", "MN\r\n")
-	c.ask(t, "lru_crawler metadump all\r\nmn\r\n", "OK\r\n")
+	c.ask(t, "lru_crawler metadump all\r\nmn\r\n", "")
 	line := regexp.MustCompile(`^key=%2Fpage%2F(\d+)%3Fa%2520b exp=-1 la=\d+ cas=\d+ fetch=no cls=\d+ size=\d+ flags=5\n$`)
 	seen := make(map[string]bool)
 	for {
@@ -122,7 +122,7 @@ func TestDump(t *testing.T) {
 		t.Errorf("%d of %d items", len(seen), items)
 	}
 	c.expect(t, "MN\r\n")
-	c.ask(t, "lru_crawler mgdump hash\r\n", "OK\r\nmg /page/")
+	c.ask(t, "lru_crawler mgdump hash\r\n", "mg /page/")
 	if n := s.store.Stats().CurrItems; n != items {
 		t.Errorf("%d items", n)
 	}

@@ -31,7 +31,6 @@ func (s *session) beginDump(classes string, keysOnly bool) {
 	if keysOnly {
 		d.line, d.end = mgdumpLine, "EN"
 	}
-	s.reply("OK")
 	s.dump = d
 }
 

@@ -11,8 +11,8 @@ const (
 	ReassignSame                           // it is the same class
 )
 
-// Reassign empties a page of the class src, the one with its least recently used item, and gives it to dst. src -1 is the class
-// with the most pages. What lives in the page is evicted. A page that readers hold goes when they are done, to whoever needs one.
+// Reassign empties a page of the class src, the one with its least recently used item, and gives it to dst. src -1 is the
+// class with the most pages, two at least. What lives in the page is evicted. A page that readers hold goes when they are done, to whoever needs one.
 // 0 stands for the pages that no class holds, on either side.
 func (s *Store) Reassign(src, dst int) ReassignStatus {
 	switch {
@@ -21,8 +21,8 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 	case dst < 0 || dst >= len(s.classes) || src < -1 || src >= len(s.classes):
 		return ReassignBadClass
 	case src == -1:
-		if src = s.largestClass(); src == dst {
-			return ReassignNoSpare
+		if src = s.largestClassBut(dst); src < 0 {
+			return ReassignBadClass // as memcached, which then has no class to name
 		}
 	case src == 0:
 		if s.Stats().FreePages == 0 {
@@ -37,12 +37,12 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 	return ReassignNoSpare
 }
 
-// largestClass returns the number of the class with the most pages.
-func (s *Store) largestClass() int {
-	best := 1
-	for id := 2; id < len(s.classes); id++ {
-		if s.classes[id].pages.Load() > s.classes[best].pages.Load() {
-			best = id
+// largestClassBut returns the number of the class with the most pages, not counting id, or -1 if none has two.
+func (s *Store) largestClassBut(id int) int {
+	best, most := -1, int64(1)
+	for i := 1; i < len(s.classes); i++ {
+		if n := int64(s.classes[i].pages.Load()); i != id && n > most {
+			best, most = i, n
 		}
 	}
 	return best

@@ -31,12 +31,17 @@ import (
 type site struct {
 	asked atomic.Int64
 	pages map[string]func(*origin.Request) (*origin.Response, error)
+	// fallback, if set, answers for every other target.
+	fallback func(*origin.Request) (*origin.Response, error)
 }
 
 func (s *site) Fetch(_ context.Context, r *origin.Request) (*origin.Response, error) {
 	s.asked.Add(1)
 	if page, ok := s.pages[r.Target]; ok {
 		return page(r)
+	}
+	if s.fallback != nil {
+		return s.fallback(r)
 	}
 	return reply(404, "text/plain", "no such page"), nil
 }
@@ -72,7 +77,7 @@ func gz(s string) string {
 }
 
 // newEdge makes a gateway's front over a site, with its own store.
-func newEdge(t testing.TB, s *site) *Edge {
+func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 	t.Helper()
 	cache, err := embedded.New(embedded.Options{Memory: 16 << 20})
 	if err != nil {
@@ -84,9 +89,13 @@ func newEdge(t testing.TB, s *site) *Edge {
 		Cookies: policy.NewCookieRule([]string{"_ga*"}),
 		Nginx:   policy.NginxView{DefaultType: html},
 	}
-	f := fill.New(fill.Options{
+	o := fill.Options{
 		Origin: s, Cache: cache, Policy: pol, Metrics: m, Log: zerolog.Nop(), Hosts: fill.Hosts{Canonical: "site.example"},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	f := fill.New(o)
 	t.Cleanup(func() {
 		f.Close()
 		cache.Close()

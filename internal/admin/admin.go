@@ -30,8 +30,9 @@ type Server struct {
 	done chan struct{}
 }
 
-// Serve starts to answer on l.
-func Serve(l net.Listener, m *metrics.Metrics, checks ...Check) *Server {
+// Serve starts to answer on l. With a purger it takes purges too. What changes something is refused to web pages of other
+// sites, whose visitors may well reach this listener.
+func Serve(l net.Listener, m *metrics.Metrics, purger *Purger, explain Explain, checks ...Check) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", readiness(checks))
@@ -40,8 +41,14 @@ func Serve(l net.Listener, m *metrics.Metrics, checks ...Check) *Server {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /{$}", index)
+	if purger != nil {
+		mux.Handle("POST /purge", purger)
+	}
+	if explain != nil {
+		mux.Handle("GET /explain", explain)
+	}
 	s := &Server{
-		http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
+		http: &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
 		done: make(chan struct{}),
 	}
 	go func() {
@@ -77,6 +84,8 @@ func index(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/healthz">/healthz</a>: the process runs
 <li><a href="/readyz">/readyz</a>: it can serve
 <li><a href="/metrics">/metrics</a>: for Prometheus
+<li>/explain?url=/path: what is stored of a page, or why nothing
+<li>POST /purge: purge pages, by url, key, prefix, match or tag, with soft=1 for stale only
 <li><a href="/debug/pprof/">/debug/pprof/</a>: profiles
 </ul>`)
 }

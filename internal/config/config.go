@@ -6,10 +6,12 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"pagegate/internal/page"
 	"pagegate/internal/pagekey"
 	"pagegate/nginx"
 )
@@ -66,11 +68,16 @@ type Config struct {
 	// MaxBody is the largest page that is stored, in bytes; default 8 MiB (a memcached server takes 1 MiB unless -I says
 	// more). A larger page is answered all the same.
 	MaxBody Size `yaml:"max_body"`
+	// Compress names the codings (br, zstd, gzip) that pages of text are kept in beside the plain body, made once when a
+	// page is stored; default all three, which costs about as much memory again as half the text.
+	Compress List `yaml:"compress"`
 	// PassFor is how long the requests for a page that turned out not to be storable go to the backend each by itself;
 	// default 10 s.
 	PassFor Duration `yaml:"pass_for"`
 	// Cookies says which cookies leave a request anonymous.
 	Cookies Cookies `yaml:"cookies"`
+	// Purge says who may purge pages by the method PURGE; nobody by default.
+	Purge Purge `yaml:"purge"`
 	// Nginx says what the nginx in front adds to a hit by itself.
 	Nginx Nginx `yaml:"nginx"`
 	// Timeouts bound the waits for the backend.
@@ -98,6 +105,32 @@ type Cache struct {
 type Cookies struct {
 	// Anonymous adds names to the list of analytics cookies that ships with pagegate; `*` at the end stands for any rest.
 	Anonymous []string `yaml:"anonymous"`
+}
+
+// Purge is the part about the method PURGE. (POST /purge on the admin listener needs no leave.)
+type Purge struct {
+	// Allow are the clients that may: addresses or networks (127.0.0.1, 10.0.0.0/8). Behind an nginx every client has
+	// nginx's address: use Token there.
+	Allow List `yaml:"allow"`
+	// Token lets any client that sends it as X-Purge-Token.
+	Token string `yaml:"token"`
+}
+
+// Networks returns what Allow names.
+func (p *Purge) Networks() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range p.Allow {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			all = append(all, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address or network; write 127.0.0.1 or 10.0.0.0/8", text)
+		}
+		all = append(all, network.Masked())
+	}
+	return all, nil
 }
 
 // Nginx is the part about what nginx gives to a hit by itself; it must say what the nginx configuration says.
@@ -138,6 +171,18 @@ type Log struct {
 	Access bool `yaml:"access"`
 }
 
+// Codings returns what Compress names.
+func (c *Config) Codings() (codings []page.Coding, err error) {
+	for _, name := range c.Compress {
+		coding, err := page.ParseCoding(name)
+		if err != nil {
+			return nil, err
+		}
+		codings = append(codings, coding)
+	}
+	return codings, nil
+}
+
 // Auto leaves a choice to the mode: with ttl 0 the RFC alone decides, else the safer way is taken.
 const Auto = "auto"
 
@@ -165,6 +210,7 @@ func Default(p Program) *Config {
 		ClientControl: Auto,
 		FillFields:    Auto,
 		MaxBody:       8 << 20,
+		Compress:      List{"br", "zstd", "gzip"},
 		PassFor:       Duration(10 * time.Second),
 		Nginx:         Nginx{DefaultType: nginx.DefaultType()},
 		Timeouts:      Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},

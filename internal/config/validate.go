@@ -45,6 +45,10 @@ func (c *Config) Validate(p Program, at Lines) error {
 			v.fail("hosts", "%q is no host name", h)
 		}
 	}
+	_, err = c.Codings()
+	v.check("compress", err)
+	_, err = c.Purge.Networks()
+	v.check("purge.allow", err)
 	v.oneOf("client_control", c.ClientControl, Auto, "obey", "ignore")
 	v.oneOf("fill_fields", c.FillFields, Auto, "all", "safe")
 	v.positive("timeouts.connect", c.Timeouts.Connect)

@@ -14,10 +14,14 @@ import (
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
 	"pagegate/internal/policy"
+	"pagegate/internal/purge"
 )
 
 // CacheName is how pagegate calls itself in Cache-Status (RFC 9211).
 const CacheName = "pagegate"
+
+// via names this intermediary to those behind it (RFC 9110, section 7.6.3).
+const via = policy.Via
 
 // WriteAnswer sends what the miss path found. The body is streamed as it arrives, and closed when it has been sent.
 func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Time) {
@@ -41,6 +45,7 @@ func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Ti
 	} else if age := a.Header.Get("Age"); age != "" {
 		resp.Header.Set("Age", age)
 	}
+	resp.Header.Add("Via", via)
 	resp.Header.Set("Cache-Status", cacheStatus(a, now))
 	setBody(ctx, v, a)
 }
@@ -85,9 +90,9 @@ func setStreamRange(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 }
 
 // ownField tells which fields each answer gets in a way of its own: the length belongs to the transfer, Age is counted at
-// the time of the answer, Date is set apart.
+// the time of the answer, Date is set apart, tags are for caches.
 func ownField(name string) bool {
-	return name == "Content-Length" || name == "Date" || name == "Age"
+	return name == "Content-Length" || name == "Date" || name == "Age" || purge.TagField(name)
 }
 
 // bodiless tells which statuses have no content (RFC 9110, section 6.4.1).

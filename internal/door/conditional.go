@@ -51,29 +51,3 @@ func matches(list, etag string) bool {
 	}
 	return false
 }
-
-// acceptsGzip tells whether an Accept-Encoding field allows gzip (RFC 9110, section 12.5.3). A request without the field
-// would allow any coding; it gets the plain body, which nobody fails to read.
-func acceptsGzip(value string) bool {
-	any := false
-	for value != "" {
-		var item string
-		item, value, _ = strings.Cut(value, ",")
-		coding, weight, _ := strings.Cut(item, ";")
-		coding = strings.TrimSpace(coding)
-		refused := zeroWeight(weight)
-		switch {
-		case strings.EqualFold(coding, "gzip"), strings.EqualFold(coding, "x-gzip"):
-			return !refused
-		case coding == "*":
-			any = !refused
-		}
-	}
-	return any
-}
-
-// zeroWeight tells whether a `q=` parameter is zero (RFC 9110, section 12.4.2).
-func zeroWeight(parameter string) bool {
-	q, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(parameter)), "q=")
-	return ok && q != "" && strings.Trim(q, "0.") == "" && strings.HasPrefix(q, "0")
-}

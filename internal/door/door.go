@@ -31,7 +31,8 @@ type Door struct {
 	Fill      *fill.Filler
 	Metrics   *metrics.Metrics
 	Log       zerolog.Logger
-	AccessLog bool // log each request that the miss path answers
+	PurgeBy   PurgeRule // who may purge by the method PURGE
+	AccessLog bool      // log each request that the miss path answers
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 }
@@ -56,9 +57,13 @@ var errNoHost = errors.New("the Host field is missing")
 // grown.
 func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	h := &ctx.Request.Header
-	if err := d.read(h, v); err != nil {
+	status, err := strict(h)
+	if err == nil {
+		status, err = http.StatusBadRequest, d.read(h, v)
+	}
+	if err != nil {
 		d.Metrics.Request(metrics.Refused)
-		writeText(ctx, http.StatusBadRequest, err.Error())
+		writeText(ctx, status, err.Error())
 		ctx.SetConnectionClose()
 		return false
 	}
@@ -96,12 +101,18 @@ func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {
 	return nil
 }
 
-// Miss answers a visit by the miss path.
+// Miss answers a visit by the miss path, or by a purge if it is one.
 func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
+	if d.purge(ctx, v) {
+		return
+	}
 	now := d.now()
 	// The answer's body may outlast this call: the server sends it after the handler has returned.
 	bound, cancel := context.WithCancel(context.Background())
-	a, err := d.Fill.Serve(bound, d.missRequest(ctx, v))
+	r := d.missRequest(ctx, v)
+	stop := relayInformational(ctx, r)
+	a, err := d.Fill.Serve(bound, r)
+	stop()
 	if err != nil {
 		cancel()
 		d.Log.Warn().Err(err).Bytes("target", v.Target).Msg("no answer from the backend")

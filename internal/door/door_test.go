@@ -1,6 +1,8 @@
 package door
 
 import (
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -81,5 +83,46 @@ func TestEnter(t *testing.T) {
 		if string(v.Key) != tt.key || string(v.URI) != tt.uri || string(v.Target) != tt.send || string(v.Host) != tt.forHost || !v.Share {
 			t.Errorf("%s: key %q, uri %q, target %q, host %q", tt.target, v.Key, v.URI, v.Target, v.Host)
 		}
+	}
+}
+
+func TestURLKey(t *testing.T) {
+	key, err := pagekey.Parse("$host$uri?$args")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Door{Key: key}
+	for text, want := range map[string]string{
+		"http://h.example/a%20b?x=%20":    "h.example/a b?x=%20",
+		"https://u:p@H.example:8443/a//b": "h.example/a/b?",
+		"http://h.example":                "h.example/?",
+		"http://h.example?x":              "h.example/?x",
+		"//h.example/x":                   "h.example/x?",
+	} {
+		if got, err := d.URLKey(text); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "a", "mailto:x", "http://h/%"} {
+		if got, err := d.URLKey(text); err == nil {
+			t.Errorf("%s has the key %q", text, got)
+		}
+	}
+}
+
+func TestPurgeRule(t *testing.T) {
+	r := PurgeRule{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Token: "secret"}
+	inside, outside := &net.TCPAddr{IP: net.ParseIP("10.1.2.3")}, &net.TCPAddr{IP: net.ParseIP("192.0.2.1")}
+	for _, tt := range []struct {
+		addr  net.Addr
+		token string
+		want  bool
+	}{{inside, "", true}, {outside, "", false}, {outside, "secre", false}, {outside, "secret", true}, {&net.UnixAddr{}, "", false}} {
+		if got := r.allows(tt.addr, []byte(tt.token)); got != tt.want {
+			t.Errorf("%v with token %q: %v", tt.addr, tt.token, got)
+		}
+	}
+	if none := (&PurgeRule{}); none.allows(inside, nil) || none.offered() {
+		t.Error("an empty token opens the door")
 	}
 }

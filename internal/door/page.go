@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"pagegate/internal/page"
+	"pagegate/internal/purge"
 )
 
 // WritePage answers a visit from a page in the cache. The page's bytes are copied into the response, so the caller may
@@ -26,6 +27,9 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 			dated = true
 			return
 		}
+		if purge.TagField(alias(name)) {
+			return // the backend tells them to its caches, not to clients
+		}
 		resp.Header.AddBytesKV(name, value)
 	})
 	if !dated {
@@ -34,31 +38,45 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	if !p.BodyOnly {
 		setAge(resp, p, now)
 	}
+	resp.Header.Add("Via", via)
 	var buf [64]byte
 	resp.Header.SetBytesV("Cache-Status", appendHit(buf[:0], p, now))
+	if p.IsCoded() {
+		varyByCoding(&resp.Header)
+	}
 	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
-	if p.Status == http.StatusOK && v.fields.notModified(etag, modified) {
-		setNotModified(resp)
-		return
-	}
-	if gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding) {
-		setPlainBody(ctx, io.NopCloser(bytes.NewReader(bytes.Clone(p.Body))))
-		return
-	}
-	if bodiless(p.Status) {
-		return
-	}
-	if p.Status == http.StatusOK && ctx.IsGet() && v.fields.wantsRange(etag, modified) {
-		if spans, ok := parseRanges(v.fields.ranges, int64(len(p.Body))); ok {
-			if len(spans) == 0 {
-				notSatisfiable(resp, int64(len(p.Body)))
-			} else {
-				setSpans(resp, spans, p.Body)
-			}
-			return
+	switch {
+	case p.Status == http.StatusOK && v.fields.notModified(etag, modified):
+		if _, other := choose(v.fields.acceptEncoding, p); other {
+			weaken(&resp.Header)
 		}
+		setNotModified(resp)
+	case gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding):
+		setPlainBody(ctx, io.NopCloser(bytes.NewReader(bytes.Clone(p.Body))))
+	case bodiless(p.Status):
+	case p.Status == http.StatusOK && ctx.IsGet() && v.fields.wantsRange(etag, modified) && setRange(resp, v, p):
+	default:
+		body := p.Body
+		if c, ok := choose(v.fields.acceptEncoding, p); ok {
+			setCoding(&resp.Header, c)
+			body = p.Coded[c]
+		}
+		resp.SetBody(body)
 	}
-	resp.SetBody(p.Body)
+}
+
+// setRange answers with parts of the plain body, and tells whether the request's Range is one to be followed.
+func setRange(resp *fasthttp.Response, v *Visit, p *page.Page) bool {
+	spans, ok := parseRanges(v.fields.ranges, int64(len(p.Body)))
+	switch {
+	case !ok:
+		return false
+	case len(spans) == 0:
+		notSatisfiable(resp, int64(len(p.Body)))
+	default:
+		setSpans(resp, spans, p.Body)
+	}
+	return true
 }
 
 // setNotModified answers that the client's copy is still good: without a body, and without what would describe one
@@ -88,12 +106,8 @@ func gzipped(coding string) bool { return strings.EqualFold(coding, "gzip") }
 func setPlainBody(ctx *fasthttp.RequestCtx, coded io.ReadCloser) {
 	h := &ctx.Response.Header
 	h.Del("Content-Encoding")
-	if etag := string(h.Peek("Etag")); etag != "" && !strings.HasPrefix(etag, "W/") {
-		h.Set("Etag", "W/"+etag)
-	}
-	if !strings.Contains(strings.ToLower(string(h.Peek("Vary"))), "accept-encoding") {
-		h.Add("Vary", "Accept-Encoding")
-	}
+	weaken(h)
+	varyByCoding(h)
 	if ctx.IsHead() {
 		coded.Close()
 		ctx.Response.SkipBody = true

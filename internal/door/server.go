@@ -11,6 +11,9 @@ import (
 const (
 	// maxHead bounds a request's head in bytes: a key of 8,000 bytes and ample fields.
 	maxHead = 32 << 10
+	// writeBuffer is the size in bytes of what is collected before it is sent. A page that fits, with its head, goes out in
+	// one write: each further one costs as much as the first, at both ends. Larger bodies are not copied through it.
+	writeBuffer = 32 << 10
 	// streamFrom is the size in bytes from which a request's content is forwarded while it arrives.
 	streamFrom = 64 << 10
 	// readTimeout bounds the arrival of a request's head, and each wait for more of its content.
@@ -28,6 +31,7 @@ func NewServer(handler fasthttp.RequestHandler, log zerolog.Logger) *fasthttp.Se
 		NoDefaultContentType:  true,
 		NoDefaultDate:         true, // a page has its own (date.go)
 		ReadBufferSize:        maxHead,
+		WriteBufferSize:       writeBuffer,
 		ReadTimeout:           readTimeout,
 		IdleTimeout:           idleTimeout,
 		MaxRequestBodySize:    streamFrom,

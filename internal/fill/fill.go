@@ -26,6 +26,7 @@ import (
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
+	"pagegate/internal/purge"
 )
 
 // Request is a client's request that the door could not answer from the cache.
@@ -88,6 +89,8 @@ type Options struct {
 	LockTTL time.Duration
 	// LockWait bounds the wait for another process's fill; default 30 s.
 	LockWait time.Duration
+	// Codings are what pages of text are kept in beside the plain body; none by default.
+	Codings []page.Coding
 	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
 	Refreshes int
 	// Now is the clock; default time.Now.
@@ -104,6 +107,7 @@ type Filler struct {
 	flights   flights
 	passing   passing
 	storer    *storer
+	purges    purge.Log     // this process's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
 
 	// ctx ends when the Filler is closed, and with it every fetch that is under way.

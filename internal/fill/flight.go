@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"pagegate/internal/metrics"
@@ -119,13 +118,12 @@ func (fs *flights) out(fl *flight) {
 	}
 }
 
-// doom takes out the flights whose pages match, so that what they bring is answered to those who wait and not stored.
-func (fs *flights) doom(match func(*flight) bool) {
+// forget takes out the flights that match: who comes later does not join them.
+func (fs *flights) forget(match func(*flight) bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, fl := range fs.byKey {
 		if match(fl) {
-			fl.doomed.Store(true)
 			fs.out(fl)
 		}
 	}
@@ -153,7 +151,7 @@ type head struct {
 type flight struct {
 	leg
 	keys   []string        // under which it can be joined; guarded by flights.mu
-	doomed atomic.Bool     // what it brings is not to be stored: its page was purged meanwhile
+	since  since           // the purges that were made before it looked
 	ctx    context.Context // of the fetch
 	cancel context.CancelFunc
 

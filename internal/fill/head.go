@@ -13,7 +13,8 @@ import (
 // body to share. Its answer freshens a stored page that it speaks of (RFC 9111, section 4.3.5).
 func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) {
 	e := newErrand(f, r)
-	header := f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(&flight{leg: *l}))
+	fl := &flight{leg: *l, since: f.beginning(ctx, l.primary)}
+	header := f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
 	sent := f.o.Now()
 	resp, err := f.send(ctx, e, http.MethodHead, header)
 	var old page.Page
@@ -32,7 +33,7 @@ func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) 
 		return nil, err
 	}
 	if found && resp.Status == http.StatusOK {
-		f.freshenByHead(l, e, &old, &fetched{resp: resp, header: header, sent: sent, took: max(0, f.o.Now().Sub(sent))})
+		f.freshenByHead(fl, e, &old, &fetched{resp: resp, header: header, sent: sent, took: max(0, f.o.Now().Sub(sent))})
 	}
 	return &Answer{
 		Status: resp.Status, Header: resp.Header, Body: resp.Body, ContentLength: resp.ContentLength, Outcome: metrics.Miss,
@@ -40,9 +41,9 @@ func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) 
 }
 
 // freshenByHead stores a page again with what a HEAD told of it, or drops it if the HEAD tells of another page.
-func (f *Filler) freshenByHead(l *leg, e *errand, old *page.Page, x *fetched) {
+func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched) {
 	if !policy.HeadConfirms(x.resp.Header, x.resp.ContentLength, old) {
-		f.drop(l.key)
+		f.drop(fl.key)
 		return
 	}
 	now := f.o.Now()
@@ -50,10 +51,10 @@ func (f *Filler) freshenByHead(l *leg, e *errand, old *page.Page, x *fetched) {
 	d := f.o.Policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
 	})
-	if !d.Store || !f.sameKey(&flight{leg: *l}, d.Vary) {
+	if !d.Store || !f.sameKey(fl, d.Vary) {
 		return
 	}
 	p := newPage(old.Status, header, &d, now, old.Took)
 	p.Body = append([]byte(nil), old.Body...)
-	f.enqueue(&flight{leg: *l}, job{key: l.key, page: p, land: func() {}})
+	f.enqueue(fl, job{key: fl.key, page: p, land: func() {}})
 }

@@ -10,6 +10,7 @@ import (
 
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
+	"pagegate/internal/policy"
 )
 
 // endless gives n bytes that depend on their offset.
@@ -137,7 +138,7 @@ func TestPassingIsBounded(t *testing.T) {
 	p.init(time.Hour)
 	now := time.Unix(1000, 0)
 	for i := range maxPassing + 100 {
-		p.add(string(binaryKey(i)), now)
+		p.add(string(binaryKey(i)), policy.ReasonVary, now)
 	}
 	if len(p.until) > maxPassing || len(p.oldest) > maxPassing {
 		t.Errorf("%d keys are remembered", len(p.until))

@@ -1,6 +1,7 @@
 package fill
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -39,12 +40,13 @@ func (f *Filler) lead(fl *flight, e *errand) {
 	defer fl.cancel()
 	// The fetch ends with the Filler, if not with the flight's last reader.
 	defer context.AfterFunc(f.ctx, fl.cancel)()
-	since := f.o.Now()
+	begun := f.o.Now()
 	unlock := f.lock(fl)
 	land := func() {
 		unlock() // first: whoever takes the lock next finds the page, or that there is none
 		f.flights.land(fl)
 	}
+	fl.since = f.beginning(fl.ctx, fl.primary)
 	var old page.Page
 	defer old.Release()
 	found := f.get(fl.ctx, fl.key, &old)
@@ -55,7 +57,7 @@ func (f *Filler) lead(fl *flight, e *errand) {
 		fl.end(to)
 		return
 	// What somebody else renewed while this flight waited for the lock is new enough.
-	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(since)):
+	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(begun)):
 		f.answerFromCache(fl, &old, metrics.Hit)
 		land()
 		return
@@ -182,6 +184,9 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 		return
 	}
 	p.Body = fl.buf
+	for c, coded := range old.Coded {
+		p.Coded[c] = bytes.Clone(coded)
+	}
 	f.enqueue(fl, job{key: fl.key, page: p, land: land})
 }
 
@@ -248,7 +253,7 @@ func (f *Filler) refuse(fl *flight, resp *origin.Response, why policy.Reason, no
 	f.o.Metrics.NotStored(why)
 	fl.setLarge()
 	if !sharedFailure(resp) {
-		f.passing.add(fl.key, now)
+		f.passing.add(fl.key, why, now)
 	}
 }
 

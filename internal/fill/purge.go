@@ -2,25 +2,74 @@ package fill
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
+	"pagegate/internal/page"
+	"pagegate/internal/pagecache"
+	"pagegate/internal/purge"
 )
 
-// Invalidate removes the page of a key with all its variants. A fill that is under way is not stored.
-func (f *Filler) Invalidate(key []byte) error {
-	primary := string(key)
-	// First the flights, then the cache: a page that was stored before its flight was doomed is deleted here, and one
-	// that is stored afterwards is deleted by its writer (store.go).
-	f.flights.doom(func(fl *flight) bool { return fl.primary == primary })
-	err := f.o.Cache.Delete(context.Background(), key)
+// Purge removes the pages that a rule matches, or makes them stale, and tells how many. What a fill brings that began
+// before is given to those who wait for it and not stored, in whatever process it runs.
+func (f *Filler) Purge(ctx context.Context, r purge.Rule) (int, error) {
+	if err := r.Check(); err != nil {
+		return 0, err
+	}
+	// First the notes, then the cache: a page that was stored before is taken away here, and who stores one afterwards
+	// sees the notes (store.go).
+	f.purges.Add(r, f.o.Now())
+	f.flights.forget(func(fl *flight) bool { return !r.ByKey() || r.MatchesKey([]byte(fl.primary)) })
+	if fence, ok := f.o.Cache.(pagecache.Fence); ok {
+		if err := fence.NotePurge(ctx, r); err != nil {
+			f.o.Metrics.CacheError(metrics.OpDelete)
+			return 0, err
+		}
+	}
+	purger, ok := f.o.Cache.(pagecache.Purger)
+	if !ok {
+		return 0, errors.New("fill: this cache cannot be purged")
+	}
+	n, err := purger.Purge(ctx, r)
+	f.o.Metrics.Purged.Add(float64(n))
 	if err != nil {
 		f.o.Metrics.CacheError(metrics.OpDelete)
 	}
-	return err
+	return n, err
+}
+
+// since is what a flight notes when it begins, to find the purges that were made meanwhile.
+type since struct {
+	own, shared uint64
+	unknown     bool // the shared notes could not be read
+}
+
+// beginning returns the purges so far.
+func (f *Filler) beginning(ctx context.Context, key string) (s since) {
+	s.own = f.purges.Entries().Last()
+	if fence, ok := f.o.Cache.(pagecache.Fence); ok {
+		entries, err := fence.Purges(ctx, []byte(key))
+		s.shared, s.unknown = entries.Last(), err != nil
+	}
+	return s
+}
+
+// purgedSince tells whether a page was purged since its flight began. Where that cannot be known it counts as purged.
+func (f *Filler) purgedSince(s since, primary string, p *page.Page) bool {
+	hit := func(r purge.Rule) bool { return r.MatchesPage([]byte(primary), p) }
+	if f.purges.Entries().Since(s.own, hit) {
+		return true
+	}
+	fence, ok := f.o.Cache.(pagecache.Fence)
+	if !ok {
+		return false
+	}
+	entries, err := fence.Purges(context.Background(), []byte(primary))
+	return err != nil || s.unknown || entries.Since(s.shared, hit)
 }
 
 // invalidate removes what a pass with an unsafe method may have changed: the page of its target, and those that the
@@ -37,7 +86,7 @@ func (f *Filler) invalidate(r *Request, resp *origin.Response) {
 	}
 	for _, t := range targets {
 		if key := r.KeyOf(t); key != nil {
-			if err := f.Invalidate(key); err != nil {
+			if _, err := f.Purge(context.Background(), purge.Rule{Kind: purge.Key, Value: string(key)}); err != nil {
 				f.o.Log.Warn().Err(err).Str("target", t).Msg("page not invalidated after " + r.Method)
 			}
 		}

@@ -89,20 +89,32 @@ func (f *Filler) enqueue(fl *flight, j job) {
 // store writes one page. The cache bounds how long that takes; the Filler's end does not cut it short.
 func (f *Filler) store(j job) {
 	defer j.land()
-	if j.flight.doomed.Load() {
+	if j.purged(f) {
 		f.o.Metrics.NotStored(metrics.NotStoredPurged)
 		return
 	}
 	if j.mark != nil && !f.set(j.primary, j.mark) {
 		return
 	}
+	if j.page != nil {
+		j.page.Encode(f.o.Codings)
+	}
 	if j.page != nil && f.set(j.key, j.page) {
 		f.o.Metrics.Stored.Inc()
 	}
 	// A purge that came after the look above has either seen the page, or is seen here.
-	if j.flight.doomed.Load() {
+	if j.purged(f) {
 		f.drop(j.primaryKey())
 	}
+}
+
+// purged tells whether what the job brings was purged after its flight had begun.
+func (j *job) purged(f *Filler) bool {
+	p := j.page
+	if p == nil {
+		p = j.mark
+	}
+	return f.purgedSince(j.flight.since, j.flight.primary, p)
 }
 
 // primaryKey is the key whose deletion takes the page away.

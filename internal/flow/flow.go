@@ -22,6 +22,7 @@ import (
 	"pagegate/internal/listen"
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
+	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/pagekey"
 	"pagegate/internal/policy"
@@ -48,6 +49,14 @@ const (
 // Run is a whole program: it reads args, serves until ctx ends, and returns the exit code. Help and the answer of
 // --check go to stdout, everything else to stderr.
 func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "purge":
+			return purgeCommand(ctx, p.Name, args[1:], stdout, stderr)
+		case "explain":
+			return explainCommand(ctx, p.Name, args[1:], stdout, stderr)
+		}
+	}
 	cmd, err := config.Parse(p.Name, args, stdout)
 	switch {
 	case err != nil:
@@ -92,6 +101,11 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 		return err
 	}
 	defer func() { closing("cache", cache.Close) }()
+	if sized, ok := cache.(pagecache.Sized); ok {
+		m.Store(
+			func() float64 { return float64(sized.Sizes().Pages) }, func() float64 { return float64(sized.Sizes().Bytes) },
+			func() float64 { return float64(sized.Sizes().Limit) }, func() float64 { return float64(sized.Sizes().Evictions) })
+	}
 	from, err := openOrigin(c, log)
 	if err != nil {
 		return err
@@ -104,15 +118,20 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 	filler := fill.New(fillOptions(c, from, cache, pol, key, m, log))
 	defer func() { closing("miss path", filler.Close) }()
 
+	networks, err := c.Purge.Networks()
+	if err != nil {
+		return err
+	}
+	d := &door.Door{
+		Key: key, HTTPS: c.Scheme == "https", Policy: pol, Fill: filler, Metrics: m, Log: log, AccessLog: c.Log.Access,
+		PurgeBy: door.PurgeRule{Allow: networks, Token: c.Purge.Token},
+	}
 	if c.Admin != "" {
 		al, err := listen.Listen(c.Admin)
 		if err != nil {
 			return err
 		}
-		defer admin.Serve(al, m).Close()
-	}
-	d := &door.Door{
-		Key: key, HTTPS: c.Scheme == "https", Policy: pol, Fill: filler, Metrics: m, Log: log, AccessLog: c.Log.Access,
+		defer admin.Serve(al, m, &admin.Purger{Purge: filler.Purge, Key: d.URLKey}, explainer(d)).Close()
 	}
 	server := door.NewServer(p.Handler(d, cache), log)
 	ended := make(chan error, 1)
@@ -154,12 +173,16 @@ func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 }
 
 func openOrigin(c *config.Config, log zerolog.Logger) (origin.Origin, error) {
-	return origin.Open(c.Backend, origin.Options{
+	o, err := origin.Open(c.Backend, origin.Options{
 		ConnectTimeout: time.Duration(c.Timeouts.Connect),
 		HeaderTimeout:  time.Duration(c.Timeouts.Header),
 		IdleTimeout:    time.Duration(c.Timeouts.Idle),
 		Log:            log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return origin.Guard(o, withoutSecret(c.Backend)), nil
 }
 
 func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, pol *policy.Policy,
@@ -177,10 +200,17 @@ func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, po
 		Hosts:     hosts(c),
 		Scheme:    c.Scheme,
 		KeyFields: key.FieldNames(),
+		Codings:   codings(c),
 		Workers:   c.Store.Workers,
 		Queue:     c.Store.Queue,
 		PassFor:   passFor,
 	}
+}
+
+// codings are those of a configuration that has been validated.
+func codings(c *config.Config) []page.Coding {
+	all, _ := c.Codings()
+	return all
 }
 
 // hosts says which Host shared fills are sent with: the site's first name, or the backend's where none is configured.

@@ -51,6 +51,7 @@ type Metrics struct {
 
 	Fills          prometheus.Counter   // fetches made for more than one client
 	Stored         prometheus.Counter   // pages written to the cache
+	Purged         prometheus.Counter   // pages removed or made stale by purges
 	BackendErrors  prometheus.Counter   // fetches that failed or were answered with a 5xx
 	BackendSeconds prometheus.Histogram // until a fetch's head was there
 	StoreQueue     prometheus.Gauge     // pages waiting to be written
@@ -64,6 +65,8 @@ func New() *Metrics {
 			Name: "pagegate_fills_total", Help: "Shared fetches from the backend."}),
 		Stored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pagegate_stored_total", Help: "Pages written to the cache."}),
+		Purged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pagegate_purged_total", Help: "Pages that purges removed or made stale."}),
 		BackendErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pagegate_backend_errors_total", Help: "Fetches that failed, or that the backend answered with a 5xx."}),
 		BackendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -84,9 +87,21 @@ func New() *Metrics {
 		policy.ReasonRequestStore, policy.ReasonConditional, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
-	m.Registry.MustRegister(m.Fills, m.Stored, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
+	m.Registry.MustRegister(m.Fills, m.Stored, m.Purged, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// Store adds the figures of a store in this process, which are read whenever the metrics are.
+func (m *Metrics) Store(pages, bytes, limit, evictions func() float64) {
+	gauge := func(name, help string, value func() float64) {
+		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("pagegate_store_pages", "Pages in the process's own store, expired ones that nobody has asked for included.", pages)
+	gauge("pagegate_store_bytes", "Bytes of keys, records and bodies in the process's own store.", bytes)
+	gauge("pagegate_store_limit_bytes", "Bytes of memory that the process's own store may use.", limit)
+	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pagegate_store_evictions_total", Help: "Pages that went out of the process's own store for others."}, evictions))
 }
 
 // series registers a counter for each value of a label and returns them by value, so that counting is one look-up in a

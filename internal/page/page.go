@@ -24,6 +24,8 @@ type Page struct {
 	// neither Content-Length nor Age nor any hop-by-hop field.
 	Header []byte
 	Body   []byte
+	// Coded holds the body in the codings that it is kept in, nil for the others.
+	Coded [Codings][]byte
 
 	StoredAt   time.Time     // when the response was stored
 	InitialAge time.Duration // the response's age at StoredAt (RFC 9111, section 4.2.3: corrected_initial_age)
@@ -70,6 +72,7 @@ func (p *Page) Release() {
 func (p *Page) Times() *Page {
 	t := *p
 	t.Header, t.Body, t.release = nil, nil, nil
+	t.Coded = [Codings][]byte{}
 	return &t
 }
 
@@ -90,6 +93,23 @@ func (p *Page) Fresh(now time.Time) bool {
 
 // Mark tells whether this is no page but the mark that its key has variants.
 func (p *Page) Mark() bool { return p.Variants != 0 }
+
+// Outdated returns the page as one whose freshness ended at now: what is left of it serves as a stale page may. It lends
+// the same bytes.
+func (p *Page) Outdated(now time.Time) *Page {
+	o := *p
+	o.release = nil
+	o.NginxReadable = false // nginx cannot tell stale from fresh
+	if o.BodyOnly || o.FreshUntil.After(now) {
+		o.FreshUntil = now
+	}
+	for _, t := range []*time.Time{&o.StaleUntil, &o.RefreshUntil} {
+		if t.Before(o.FreshUntil) {
+			*t = o.FreshUntil
+		}
+	}
+	return &o
+}
 
 // keepValidatable is how long past its last use a page that the backend can confirm (304) is kept, at least and at most;
 // between the two it is the page's own freshness lifetime.

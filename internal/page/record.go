@@ -24,17 +24,17 @@ import (
 //	44      4     how long the backend took, in milliseconds
 //	48      8     what tells this mark's variants from an earlier mark's; 0 for a page
 //	56      4     length of the header block
-//	60      4     zero
-//	64      8     length of the body
-//	72      8     checksum of the body (xxhash64)
-//	80      n     header block
-//	80+n    8     checksum of the record so far (xxhash64)
+//	60      12    lengths of the body in br, zstd and gzip, which follow the plain one; 0 for none
+//	72      8     length of the body
+//	80      8     checksum of the body (xxhash64)
+//	88      n     header block
+//	88+n    8     checksum of the record so far (xxhash64)
 const (
 	atStatus, atStored, atFresh, atStale, atRefresh = 6, 8, 16, 24, 32
 	atAge, atTook, atVariants                       = 40, 44, 48
-	atHeaderLen, atBodyLen, atBodySum               = 56, 64, 72
+	atHeaderLen, atCoded, atBodyLen, atBodySum      = 56, 60, 72, 80
 
-	recordFixed   = 80
+	recordFixed   = 88
 	recordTrailer = 8
 	recordVersion = 2
 
@@ -75,23 +75,61 @@ func (p *Page) AppendRecord(dst []byte, whole bool) ([]byte, error) {
 	dst = le.AppendUint32(dst, whole32(p.Took, time.Millisecond))
 	dst = le.AppendUint64(dst, p.Variants)
 	dst = le.AppendUint32(dst, uint32(len(p.Header)))
-	dst = le.AppendUint32(dst, 0)
+	for _, coded := range p.Coded {
+		n := len(coded)
+		if !whole {
+			n = 0
+		}
+		dst = le.AppendUint32(dst, uint32(n))
+	}
 	dst = le.AppendUint64(dst, uint64(len(p.Body)))
 	dst = le.AppendUint64(dst, xxhash.Sum64(p.Body))
 	dst = append(dst, p.Header...)
 	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:])), nil
 }
 
-// DecodeWhole reads an item that holds a record and the body behind it. The page's Header and Body point into item.
+// AppendBodies appends what follows a record that is whole: the body, plain and in its codings.
+func (p *Page) AppendBodies(dst []byte) []byte {
+	dst = append(dst, p.Body...)
+	for _, coded := range p.Coded {
+		dst = append(dst, coded...)
+	}
+	return dst
+}
+
+// BodiesLen is the length in bytes of what AppendBodies appends.
+func (p *Page) BodiesLen() int {
+	n := len(p.Body)
+	for _, coded := range p.Coded {
+		n += len(coded)
+	}
+	return n
+}
+
+// DecodeWhole reads an item that holds a record and the bodies behind it. The page's Header and bodies point into item.
 func (p *Page) DecodeWhole(item []byte) error {
 	rest, whole, _, err := p.decode(item)
 	if err != nil {
 		return err
 	}
-	if bodyLen := binary.LittleEndian.Uint64(item[atBodyLen:]); !whole || bodyLen != uint64(len(rest)) {
+	le := binary.LittleEndian
+	bodyLen := le.Uint64(item[atBodyLen:])
+	if !whole || bodyLen > uint64(len(rest)) {
 		return ErrRecord
 	}
-	p.Body = rest
+	p.Body, rest = rest[:bodyLen:bodyLen], rest[bodyLen:]
+	for c := range p.Coded {
+		n := int(le.Uint32(item[atCoded+4*c:]))
+		if n > len(rest) {
+			return ErrRecord
+		}
+		if p.Coded[c] = nil; n > 0 {
+			p.Coded[c], rest = rest[:n:n], rest[n:]
+		}
+	}
+	if len(rest) != 0 {
+		return ErrRecord
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pagegate/internal/page"
+	"pagegate/internal/purge"
 )
 
 // Outcomes of a look-up or a write that are not the cache's failure.
@@ -48,3 +49,34 @@ type Locker interface {
 	// Unlock gives back a lock that the caller holds.
 	Unlock(ctx context.Context, key []byte) error
 }
+
+// Purger is what a cache can do besides: go through its pages and take many away.
+type Purger interface {
+	// Purge removes the pages that a rule matches, or makes them stale if it is a soft one, and tells how many they were
+	// (a key with variants counts once, or by tag each variant). Pages that are stored meanwhile may be missed: the one
+	// who stores them looks for purges (Fence). ctx bounds it.
+	Purge(ctx context.Context, r purge.Rule) (int, error)
+}
+
+// Fence is what a cache that several processes share can do besides: let a fill that began before a purge see it, in
+// whatever process it was made.
+type Fence interface {
+	// NotePurge makes a purge known to all, before it is made.
+	NotePurge(ctx context.Context, r purge.Rule) error
+	// Purges returns the purges that are known where the page of a key is kept.
+	Purges(ctx context.Context, key []byte) (purge.Entries, error)
+}
+
+// Sizes are what a cache in this process holds.
+type Sizes struct {
+	Pages     uint64 // items: a mark and each variant count as one
+	Bytes     uint64 // of keys, records and bodies
+	Limit     uint64 // bytes of memory that it may use
+	Evictions uint64 // pages that went for others, since the start
+}
+
+// Sized is a cache that knows its sizes. Sizes may be called at any time.
+type Sized interface{ Sizes() Sizes }
+
+// Locator is a cache that can tell in words where the page of a key is kept, for people.
+type Locator interface{ Where(key []byte) string }

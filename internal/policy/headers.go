@@ -15,6 +15,9 @@ var fillPasses = []string{"Traceparent", "X-Request-Id"}
 // FillUserAgent is what a shared fill calls itself, since no client's name may shape a shared page.
 const FillUserAgent = "pagegate"
 
+// Via is what this intermediary adds to the requests that it makes (RFC 9110, section 7.6.3).
+const Via = "1.1 " + FillUserAgent
+
 // FillHeader returns the fields of a shared fill on behalf of a request with the fields h. scheme is what the operator
 // says that clients use ("https" behind a TLS proxy): backends redirect for ever if it is not told. keyed names the
 // fields that the page's key depends on, which are taken over: each of their values has pages of its own.
@@ -37,6 +40,7 @@ func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string) http.H
 		}
 	}
 	out["Accept-Encoding"] = []string{"identity"}
+	out["Via"] = []string{Via}
 	out["X-Forwarded-Proto"] = []string{scheme}
 	return out
 }
@@ -72,5 +76,6 @@ func PassHeader(h http.Header, clientIP string) http.Header {
 		}
 		out.Set("X-Forwarded-For", clientIP)
 	}
+	out.Add("Via", Via)
 	return out
 }

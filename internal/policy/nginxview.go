@@ -56,11 +56,12 @@ func (v *NginxView) refuses(x *Exchange) Reason {
 // transfer (ETag), or they are checked elsewhere in this package. Any field that is not listed counts as one that
 // matters: a policy that fails closed loses speed, never a security header.
 var nginxMayLose = map[string]bool{
-	"Accept-Ranges": true, "Age": true, "Cache-Control": true, "Cdn-Cache-Control": true, "Connection": true, "Content-Encoding": true,
+	"Accept-Ranges": true, "Age": true, "Cache-Control": true, "Cache-Tag": true,
+	"Cdn-Cache-Control": true, "Connection": true, "Content-Encoding": true,
 	"Content-Length": true, "Content-Type": true, "Date": true, "Etag": true, "Expires": true,
 	"Host":          true, // PHP's own server sends it with every answer
 	"Keep-Alive":    true,
-	"Last-Modified": true, "Pragma": true, "Server": true, "Server-Timing": true, "Vary": true, "Via": true,
+	"Last-Modified": true, "Pragma": true, "Server": true, "Server-Timing": true, "Surrogate-Key": true, "Vary": true, "Via": true,
 	"X-Cache": true, "X-Powered-By": true, "X-Request-Id": true, "X-Runtime": true, "X-Varnish": true,
 }
 

@@ -186,7 +186,7 @@ func TestFillHeaderWithAllFields(t *testing.T) {
 		"Forwarded", "host=evil", "Range", "bytes=0-1", "If-None-Match", `"x"`, "Foo", "1", "Accept-Language", "de",
 		"Accept-Encoding", "br")
 	out := (&Policy{AllFields: true}).FillHeader(in, "http", []string{"Foo", "Absent"})
-	want := header("Accept", "*/*", "Accept-Encoding", "identity", "User-Agent", FillUserAgent, "X-Forwarded-Proto", "http",
+	want := header("Accept", "*/*", "Accept-Encoding", "identity", "User-Agent", FillUserAgent, "Via", Via, "X-Forwarded-Proto", "http",
 		"Foo", "1", "Accept-Language", "de")
 	for name := range out {
 		if out.Get(name) != want.Get(name) {

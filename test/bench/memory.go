@@ -129,7 +129,7 @@ type control struct {
 const controlTimeout = 2 * time.Minute
 
 func dialControl(p *process) (*control, error) {
-	conn, err := net.Dial("tcp", p.addr)
+	conn, err := dial(p.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type Options struct {
 // Cache is a pagecache.Cache in this process.
 type Cache struct {
 	store *store.Store
+	clock func() time.Time
 }
 
 var _ pagecache.Cache = (*Cache)(nil)
@@ -48,7 +49,7 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{store: s}, nil
+	return &Cache{store: s, clock: o.Now}, nil
 }
 
 // loan is an item that a page's bytes point into, or a copy of one that lies in several pieces.
@@ -109,7 +110,7 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 		return err
 	}
 	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
-	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+len(p.Body))
+	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+p.BodiesLen())
 	switch {
 	case errors.Is(err, store.ErrKey):
 		return pagecache.ErrKey
@@ -120,6 +121,9 @@ func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
 	}
 	pending.Write(record)
 	pending.Write(p.Body)
+	for _, coded := range p.Coded {
+		pending.Write(coded)
+	}
 	if status, _ := pending.Commit(store.Set, 0); status != store.Stored {
 		return errors.New("embedded: the store refused the page")
 	}
@@ -131,6 +135,15 @@ func (c *Cache) Delete(_ context.Context, key []byte) error {
 	c.store.Delete(key)
 	return nil
 }
+
+// Sizes implements pagecache.Sized.
+func (c *Cache) Sizes() pagecache.Sizes {
+	s := c.store.Stats()
+	return pagecache.Sizes{Pages: s.CurrItems, Bytes: s.Bytes, Limit: uint64(s.LimitMaxBytes), Evictions: s.Evictions}
+}
+
+// Where implements pagecache.Locator.
+func (c *Cache) Where([]byte) string { return "this process's own store" }
 
 // Stats returns the store's figures.
 func (c *Cache) Stats() store.Stats { return c.store.Stats() }

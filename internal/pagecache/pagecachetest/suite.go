@@ -34,6 +34,9 @@ func Run(t *testing.T, open Open) {
 		"Concurrent":     testConcurrent,
 		"LargestHeaders": testLargestHeaders,
 		"Locks":          testLocks,
+		"Purge":          testPurge,
+		"SoftPurge":      testSoftPurge,
+		"Fence":          testFence,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

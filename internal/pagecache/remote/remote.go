@@ -218,11 +218,11 @@ func (c *Cache) setWhole(key []byte, wire string, p *page.Page) error {
 	if !ok {
 		return nil
 	}
-	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()+len(p.Body)), true)
+	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()+p.BodiesLen()), true)
 	if err != nil {
 		return err
 	}
-	value = append(value, p.Body...)
+	value = p.AppendBodies(value)
 	err = c.do(key, func() error {
 		return c.client.Set(&memcache.Item{Key: record, Value: value, Expiration: expires})
 	})
@@ -267,6 +267,14 @@ func (c *Cache) Delete(_ context.Context, key []byte) error {
 	return errors.Join(errs...)
 }
 
+// Where implements pagecache.Locator.
+func (c *Cache) Where(key []byte) string {
+	if i := c.selector.pick(key); i >= 0 {
+		return "cache server " + c.selector.servers[i].addr.String()
+	}
+	return ErrDown.Error()
+}
+
 // Close implements pagecache.Cache.
 func (c *Cache) Close() error {
 	errs := []error{c.client.Close()}
@@ -274,6 +282,12 @@ func (c *Cache) Close() error {
 		errs = append(errs, client.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// unwire returns the raw key of one as nginx writes it.
+func unwire(wire string) ([]byte, bool) {
+	raw, err := pagekey.AppendRaw(nil, []byte(wire))
+	return raw, err == nil
 }
 
 // wireKey returns the key as nginx writes it, and whether gomemcache can write it too.

@@ -1,0 +1,89 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pagegate/internal/admin"
+	"pagegate/internal/config"
+	"pagegate/internal/door"
+)
+
+// explainer is what the admin listener explains pages with.
+func explainer(d *door.Door) admin.Explain {
+	return func(ctx context.Context, w io.Writer, url string) error {
+		key, err := d.URLKey(url)
+		if err == nil {
+			d.Fill.Explain(ctx, w, []byte(key))
+		}
+		return err
+	}
+}
+
+// explainCommand is `filler explain URL` and `gateway explain URL`.
+func explainCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
+	fs := pflag.NewFlagSet(string(name)+" explain", pflag.ContinueOnError)
+	fs.Usage = func() {}
+	addr := fs.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
+	switch err := fs.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(stdout, "Say what a running %s has stored of a page, or why nothing.\n\nUsage: %s explain [flags] URL\n\n%s",
+			name, name, fs.FlagUsagesWrapped(100))
+		return exitOK
+	case err != nil || fs.NArg() != 1:
+		if err == nil {
+			err = errors.New("want one URL (http://host/path?query) or target (/path?query)")
+		}
+		fmt.Fprintf(stderr, "%s explain: %v; %s explain --help lists the flags\n", name, err, name)
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := getExplanation(ctx, *addr, fs.Arg(0), stdout); err != nil {
+		fmt.Fprintf(stderr, "%s explain: %v\n", name, err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+func getExplanation(ctx context.Context, addr, page string, w io.Writer) error {
+	client := adminClient(addr)
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/explain?url="+url.QueryEscape(page), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("no answer from %s (does the program run with --admin %s?): %w", addr, addr, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
+}
+
+// adminClient makes a client of the admin listener at addr, whatever host its requests name.
+func adminClient(addr string) *http.Client {
+	network, target := "tcp", addr
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, target = "unix", path
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, target)
+	}}}
+}

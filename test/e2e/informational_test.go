@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Interim responses reach the client before the final one, which is cached without them.
+func TestInformationalResponses(t *testing.T) {
+	b := newBackend(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload; as=style")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusProcessing)
+		w.Header().Del("Link")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "max-age=600")
+		_, _ = w.Write([]byte("page"))
+	})
+	gateway, _ := startGateway(t, b.URL)
+	const get = "GET /a HTTP/1.1\r\nHost: x\r\n"
+	first := raw(t, gateway, get+"Connection: close\r\n\r\n", 5*time.Second)
+	hints, rest, _ := strings.Cut(first, "\r\n\r\n")
+	processing, final, _ := strings.Cut(rest, "\r\n\r\n")
+	if !strings.HasPrefix(hints, "HTTP/1.1 103 Early Hints\r\n") || !strings.Contains(hints, "Link: </style.css>; rel=preload") ||
+		!strings.HasPrefix(processing, "HTTP/1.1 102 Processing") || !strings.HasPrefix(final, "HTTP/1.1 200 OK") {
+		t.Errorf("answered %q", first)
+	}
+	fetchHit(t, gateway, "/a")
+	if second := raw(t, gateway, get+"Connection: close\r\n\r\n", 5*time.Second); !strings.HasPrefix(second, "HTTP/1.1 200 OK") {
+		t.Errorf("a hit is answered %q", second)
+	}
+	// Answers are never overtaken.
+	pipelined := raw(t, gateway, get+"\r\n"+"GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 5*time.Second)
+	if strings.Contains(pipelined, "HTTP/1.1 1") || strings.Count(pipelined, "HTTP/1.1 200 OK") != 2 {
+		t.Errorf("pipelined requests are answered %q", pipelined)
+	}
+}
