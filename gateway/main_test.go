@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 		if resp.StatusCode != 200 || len(body) == 0 {
 			t.Errorf("%s: %s", url, resp.Status)
 		}
-		if strings.HasSuffix(url, "/metrics") && !strings.Contains(string(body), `pagegate_requests_total{outcome="miss"} 1`) {
+		if strings.HasSuffix(url, "/metrics") && !strings.Contains(string(body), `pagegate_requests_total{outcome="miss",route="default"} 1`) {
 			t.Errorf("metrics:\n%s", body)
 		}
 	}

@@ -66,7 +66,7 @@ func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
 	defer s.page.Release()
 	now := e.now()
 	outcome := metrics.Hit
-	switch e.Door.Policy.Reuse(now, &s.page, &s.visit.Wishes) {
+	switch s.visit.Policy.Reuse(now, &s.page, &s.visit.Wishes) {
 	case policy.Ask:
 		return false
 	case policy.Refresh:
@@ -80,7 +80,7 @@ func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
 		}
 	}
 	door.WritePage(ctx, &s.visit, &s.page, now)
-	e.Door.Metrics.Request(outcome)
+	e.Door.Metrics.Request(s.visit.Policy.Name, outcome)
 	return true
 }
 

@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"pagegate/internal/page"
 	"pagegate/internal/pagekey"
 	"pagegate/nginx"
@@ -41,6 +39,8 @@ type Config struct {
 
 	// Key is the page key as a template of nginx variables; default $uri?$args. The nginx in front must set the same.
 	Key string `yaml:"key"`
+	// Args says what $pagegate_args is, for a key that has it.
+	Args Args `yaml:"args"`
 	// MergeSlashes is nginx's merge_slashes; default true.
 	MergeSlashes bool `yaml:"merge_slashes"`
 	// JoinFields reads a repeated field of $http_NAME as nginx does since 1.23: all values, joined. Default false, the
@@ -54,6 +54,9 @@ type Config struct {
 
 	// TTL is how long plain anonymous HTML without freshness of its own is kept; default 60 s, 0 for not at all.
 	TTL Duration `yaml:"ttl"`
+	// StatusTTL is how long responses of other statuses than 200 are kept whose backend says nothing about freshness, by
+	// status; none by default.
+	StatusTTL map[int]Duration `yaml:"status_ttl"`
 	// Stale is how long past its freshness a page may be served when the backend fails; default 1 h, 0 for never.
 	Stale Duration `yaml:"stale"`
 	// Refresh is how long past its freshness a page is still served while one fetch gets a newer one, where the backend
@@ -76,6 +79,8 @@ type Config struct {
 	PassFor Duration `yaml:"pass_for"`
 	// Cookies says which cookies leave a request anonymous.
 	Cookies Cookies `yaml:"cookies"`
+	// Rules are what holds for some paths instead; the first that matches a path is taken, and only that.
+	Rules []Rule `yaml:"rules"`
 	// Purge says who may purge pages by the method PURGE; nobody by default.
 	Purge Purge `yaml:"purge"`
 	// Nginx says what the nginx in front adds to a hit by itself.
@@ -105,6 +110,20 @@ type Cache struct {
 type Cookies struct {
 	// Anonymous adds names to the list of analytics cookies that ships with pagegate; `*` at the end stands for any rest.
 	Anonymous []string `yaml:"anonymous"`
+	// Sessions names sets of nginx/session-cookies.txt: wordpress, django, laravel, rails, php. With any, or with
+	// Personal, only the cookies of these sets and those of Personal make a request personal, and all others are anonymous.
+	Sessions List `yaml:"sessions"`
+	// Personal are patterns of further cookies' names; `*` stands for any characters.
+	Personal []string `yaml:"personal"`
+}
+
+// Args is the part about query arguments in the key's $pagegate_args.
+type Args struct {
+	// Drop are the arguments that are left out: names, `*` standing for any characters. Default: those of
+	// nginx/tracking-arguments.txt.
+	Drop List `yaml:"drop"`
+	// Sort orders the others by name, which no nginx can: for a gateway whose pages no nginx looks up.
+	Sort bool `yaml:"sort"`
 }
 
 // Purge is the part about the method PURGE. (POST /purge on the admin listener needs no leave.)
@@ -141,6 +160,8 @@ type Nginx struct {
 	Types map[string]string `yaml:"types"`
 	// Adds are the fields that the location adds to every answer (add_header NAME VALUE always).
 	Adds map[string]string `yaml:"adds"`
+	// Only are the media types whose pages may stand where nginx reads; none, the default, for all.
+	Only List `yaml:"only"`
 }
 
 // Timeouts is the part about the waits for the backend.
@@ -226,54 +247,16 @@ func Default(p Program) *Config {
 
 // Template returns the page key, ready to be evaluated.
 func (c *Config) Template() (*pagekey.Template, error) {
-	return pagekey.Parse(c.Key, pagekey.MergeSlashes(c.MergeSlashes), pagekey.JoinFields(c.JoinFields))
+	devices := make([]pagekey.Device, 0, 2)
+	for _, class := range nginx.DeviceClasses() {
+		devices = append(devices, pagekey.Device{Name: class.Name, Patterns: class.Patterns})
+	}
+	drop := []string(c.Args.Drop)
+	if drop == nil {
+		drop = nginx.TrackingArguments()
+	}
+	return pagekey.Parse(c.Key, pagekey.MergeSlashes(c.MergeSlashes), pagekey.JoinFields(c.JoinFields),
+		pagekey.KeptArguments(pagekey.Arguments{Drop: drop, Sort: c.Args.Sort}), pagekey.Devices(devices))
 }
 
 func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
-
-// Duration is a time span as Go writes it: 500ms, 60s, 1h30m; 0 needs no unit.
-type Duration time.Duration
-
-// Set parses a span; it makes Duration a flag's value.
-func (d *Duration) Set(s string) error {
-	v, err := time.ParseDuration(s)
-	if err != nil {
-		return fmt.Errorf("%q is no time span: write a number with a unit, such as 500ms, 60s or 1h", s)
-	}
-	if v < 0 {
-		return fmt.Errorf("%q is negative", s)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// String is the span as Set reads it.
-func (d Duration) String() string { return time.Duration(d).String() }
-
-// Type names the kind of value in a flag's help.
-func (d *Duration) Type() string { return "time" }
-
-// Size is a number of bytes: 64MiB, 1GB, 4096.
-type Size int64
-
-// Set parses a size; it makes Size a flag's value.
-func (b *Size) Set(s string) error {
-	v, err := humanize.ParseBytes(s)
-	if err != nil || v > 1<<50 {
-		return fmt.Errorf("%q is no size: write a number of bytes or with a unit, such as 64MiB or 1GiB", s)
-	}
-	*b = Size(v)
-	return nil
-}
-
-// String is the size as Set reads it.
-func (b Size) String() string {
-	const mib = 1 << 20
-	if b >= mib && b%mib == 0 {
-		return fmt.Sprintf("%dMiB", b/mib)
-	}
-	return fmt.Sprintf("%dB", int64(b))
-}
-
-// Type names the kind of value in a flag's help.
-func (b *Size) Type() string { return "size" }

@@ -54,6 +54,12 @@ func (l Lines) collect(prefix string, n *yaml.Node) {
 			l.at[name] = n.Content[i].Line
 			l.collect(name+".", n.Content[i+1])
 		}
+	case yaml.SequenceNode:
+		for i, child := range n.Content {
+			name := fmt.Sprintf("%s[%d]", strings.TrimSuffix(prefix, "."), i)
+			l.at[name] = child.Line
+			l.collect(name+".", child)
+		}
 	}
 }
 
@@ -95,39 +101,3 @@ func (l Lines) yamlError(err error) error {
 	}
 	return errors.Join(errs...)
 }
-
-// UnmarshalYAML reads a span and names its line when it is none.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error { return scalar(n, d.Set) }
-
-// UnmarshalYAML reads a size and names its line when it is none.
-func (b *Size) UnmarshalYAML(n *yaml.Node) error { return scalar(n, b.Set) }
-
-func scalar(n *yaml.Node, set func(string) error) error {
-	if n.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: want a single value", n.Line)
-	}
-	if err := set(n.Value); err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
-	}
-	return nil
-}
-
-// List is a list of strings; as a flag's value it is comma-separated, and given anew it replaces the old one.
-type List []string
-
-// Set reads a comma-separated list.
-func (l *List) Set(s string) error {
-	*l = nil
-	for _, item := range strings.Split(s, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			*l = append(*l, item)
-		}
-	}
-	return nil
-}
-
-// String is the list as Set reads it.
-func (l List) String() string { return strings.Join(l, ",") }
-
-// Type names the kind of value in a flag's help.
-func (l *List) Type() string { return "addr,..." }

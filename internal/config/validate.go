@@ -29,8 +29,8 @@ func (c *Config) Validate(p Program, at Lines) error {
 		v.fail("cache.hash", "%q: want consistent or modulo", c.Cache.Hash)
 	}
 	c.validatePlace(p, &v)
-	_, err = c.Template()
-	v.check("key", err)
+	c.validateKey(p, &v)
+	c.validateRules(&v)
 	if c.Scheme != "http" && c.Scheme != "https" {
 		v.fail("scheme", "%q: want http or https", c.Scheme)
 	}
@@ -62,6 +62,18 @@ func (c *Config) Validate(p Program, at Lines) error {
 		v.fail("log.level", "%q: want debug, info, warn or error", c.Log.Level)
 	}
 	return errors.Join(v.errs...)
+}
+
+// validateKey checks the page key and what it is made of.
+func (c *Config) validateKey(p Program, v *validator) {
+	key, err := c.Template()
+	v.check("key", err)
+	if err == nil && !key.UsesArguments() && (c.Args.Drop != nil || c.Args.Sort) {
+		v.fail("args", "the key has all arguments: write key: \"$uri?$pagegate_args\", here and in nginx")
+	}
+	if p == Filler && c.Args.Sort {
+		v.fail("args.sort", "the nginx in front cannot sort arguments, and would not find the pages")
+	}
 }
 
 // validatePlace checks where pages are kept, which differs between the programs.

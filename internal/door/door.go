@@ -40,14 +40,15 @@ type Door struct {
 // Visit is a request as the flow sees it. Its slices alias the request or the Visit's own buffer; a Visit that is used
 // again keeps its buffers.
 type Visit struct {
-	Key    []byte        // raw page key
-	URI    []byte        // nginx's $uri
-	Target []byte        // the target in origin form, as it came
-	Host   []byte        // of the absolute form, else of the Host field
-	Share  bool          // may be answered from the cache
-	Fill   bool          // may besides take part in a shared fill
-	Why    policy.Reason // why one of them is false
-	Wishes policy.Wishes // what the client asks of a cache
+	Key    []byte         // raw page key
+	URI    []byte         // nginx's $uri
+	Target []byte         // the target in origin form, as it came
+	Host   []byte         // of the absolute form, else of the Host field
+	Policy *policy.Policy // of its path
+	Share  bool           // may be answered from the cache
+	Fill   bool           // may besides take part in a shared fill
+	Why    policy.Reason  // why one of them is false
+	Wishes policy.Wishes  // what the client asks of a cache
 	fields fields
 }
 
@@ -62,13 +63,14 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 		status, err = http.StatusBadRequest, d.read(h, v)
 	}
 	if err != nil {
-		d.Metrics.Request(metrics.Refused)
+		d.Metrics.Request(policy.DefaultRule, metrics.Refused)
 		writeText(ctx, status, err.Error())
 		ctx.SetConnectionClose()
 		return false
 	}
 	v.fields.read(h)
-	v.Share, v.Why, v.Wishes = d.Policy.Request(alias(h.Method()), hasBody(h), &v.fields)
+	v.Policy = d.Policy.For(alias(v.URI))
+	v.Share, v.Why, v.Wishes = v.Policy.Request(alias(h.Method()), hasBody(h), &v.fields)
 	if v.Fill = v.Share && pagekey.Canonical(h.RequestURI()); v.Share && !v.Fill {
 		v.Why = policy.ReasonSpelling
 	}

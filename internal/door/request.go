@@ -32,6 +32,7 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		URI:        string(v.URI),
 		Method:     string(ctx.Method()),
 		Target:     string(v.Target),
+		Policy:     v.Policy,
 		Host:       string(v.Host),
 		Header:     h,
 		ClientIP:   clientIP(ctx.RemoteAddr()),
@@ -39,6 +40,13 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		PassReason: v.Why,
 		Wishes:     v.Wishes,
 		KeyOf:      d.keyOf(ctx),
+	}
+	if d.Key.UsesArguments() {
+		r.SharedTarget = string(d.Key.Shared(nil, v.Target))
+	}
+	if d.Key.UsesDevice() {
+		fields := pagekey.Request{Fields: keyFields{&ctx.Request.Header}}
+		r.Device = d.Key.Device(&fields)
 	}
 	if hasBody(&ctx.Request.Header) {
 		r.ContentLength = int64(ctx.Request.Header.ContentLength())

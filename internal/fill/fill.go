@@ -35,6 +35,12 @@ type Request struct {
 	URI    string // nginx's $uri, for the type that nginx would give
 	Method string
 	Target string // raw request target in origin form
+	// SharedTarget is what a shared fill asks for, which is Target without what the key leaves out; "" for Target.
+	SharedTarget string
+	// Policy holds for the request's path; nil for the Filler's.
+	Policy *policy.Policy
+	// Device is the class of devices that the page key depends on, "" for none.
+	Device string
 	Host   string
 	Header http.Header // end-to-end fields; not changed
 	// Body is the request's content, nil for none; ContentLength its length, -1 when unknown.
@@ -158,26 +164,35 @@ const maxHops = 4
 // Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits.
 // An error is an *origin.Error, ErrNotCached or ctx's.
 func (f *Filler) Serve(ctx context.Context, r *Request) (*Answer, error) {
+	f.complete(r)
 	if why, pass := f.mustPass(r); pass {
 		return f.pass(ctx, r, why)
 	}
 	answer, err := f.share(ctx, r)
 	if err != nil {
-		f.o.Metrics.Request(metrics.Failed)
+		f.o.Metrics.Request(r.Policy.Name, metrics.Failed)
 		return nil, err
 	}
 	if answer == nil {
 		return f.pass(ctx, r, policy.ReasonUnstorable)
 	}
-	f.o.Metrics.Request(answer.Outcome)
+	f.o.Metrics.Request(r.Policy.Name, answer.Outcome)
 	return answer, nil
+}
+
+// complete fills in what a request leaves to the Filler.
+func (f *Filler) complete(r *Request) {
+	if r.Policy == nil {
+		r.Policy = f.o.Policy.For(r.URI)
+	}
+	setDefault(&r.SharedTarget, r.Target)
 }
 
 // share answers a request by a page that others may have too. It returns nil where the request has to pass.
 func (f *Filler) share(ctx context.Context, r *Request) (*Answer, error) {
 	l := newLeg(r.Key)
 	for range maxHops {
-		if r.looksFirst(f.o.Policy) {
+		if r.looksFirst() {
 			if a := f.stored(ctx, r, &l); a != nil {
 				return a, nil
 			}
@@ -212,9 +227,9 @@ func (f *Filler) share(ctx context.Context, r *Request) (*Answer, error) {
 
 // looksFirst tells whether what is in the cache decides how the request goes on. For others the one that leads a flight
 // looks.
-func (r *Request) looksFirst(p *policy.Policy) bool {
+func (r *Request) looksFirst() bool {
 	w := &r.Wishes
-	return w.OnlyIfCached || r.Method == http.MethodHead || p.ClientControl && (w.Picky() || w.MaxStale.Given)
+	return w.OnlyIfCached || r.Method == http.MethodHead || r.Policy.ClientControl && (w.Picky() || w.MaxStale.Given)
 }
 
 // stored answers a request from the cache, if what is there answers it, and goes on to a variant's key.
@@ -231,7 +246,7 @@ func (f *Filler) stored(ctx context.Context, r *Request, l *leg) *Answer {
 		}
 		defer p.Release()
 		now := f.o.Now()
-		if f.o.Policy.Reuse(now, &p, &r.Wishes) == policy.Ask {
+		if r.Policy.Reuse(now, &p, &r.Wishes) == policy.Ask {
 			l.renew = p.Fresh(now)
 			return nil
 		}
@@ -260,6 +275,7 @@ func (f *Filler) get(ctx context.Context, key string, p *page.Page) bool {
 // Refresh fetches a page anew behind a visitor who was given the old one, unless that is being done already or enough
 // refreshes are under way. It does not wait. mark is the one that the visitor's page was found by, nil if by none.
 func (f *Filler) Refresh(r *Request, mark *page.Page) {
+	f.complete(r)
 	if why, pass := f.mustPass(r); pass {
 		f.o.Metrics.Passed(why)
 		return
@@ -306,11 +322,11 @@ func (f *Filler) pass(ctx context.Context, r *Request, why policy.Reason) (*Answ
 		Informational: r.Informational,
 	})
 	if err != nil {
-		f.o.Metrics.Request(metrics.Failed)
+		f.o.Metrics.Request(r.Policy.Name, metrics.Failed)
 		return nil, err
 	}
 	f.invalidate(r, resp)
-	f.o.Metrics.Request(metrics.Pass)
+	f.o.Metrics.Request(r.Policy.Name, metrics.Pass)
 	return &Answer{
 		Status:        resp.Status,
 		Header:        resp.Header,

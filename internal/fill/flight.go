@@ -150,10 +150,11 @@ type head struct {
 // flight is one fill and those who read from it. Its lock is held for short steps only, never while waiting.
 type flight struct {
 	leg
-	keys   []string        // under which it can be joined; guarded by flights.mu
-	since  since           // the purges that were made before it looked
-	ctx    context.Context // of the fetch
-	cancel context.CancelFunc
+	keys    []string        // under which it can be joined; guarded by flights.mu
+	since   since           // the purges that were made before it looked
+	maxBody int64           // the largest body that is stored
+	ctx     context.Context // of the fetch
+	cancel  context.CancelFunc
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at each change

@@ -14,13 +14,13 @@ import (
 func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) {
 	e := newErrand(f, r)
 	fl := &flight{leg: *l, since: f.beginning(ctx, l.primary)}
-	header := f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
+	header := e.policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl), e.device)
 	sent := f.o.Now()
 	resp, err := f.send(ctx, e, http.MethodHead, header)
 	var old page.Page
 	defer old.Release()
 	found := f.get(ctx, l.key, &old) && !old.Mark() && !old.BodyOnly
-	if found && (err != nil || failing(resp.Status)) && f.o.Policy.StaleOnFailure(f.o.Now(), &old, &e.wishes) {
+	if found && (err != nil || failing(resp.Status)) && e.policy.StaleOnFailure(f.o.Now(), &old, &e.wishes) {
 		if err == nil {
 			resp.Body.Close()
 		}
@@ -48,7 +48,7 @@ func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched
 	}
 	now := f.o.Now()
 	header := policy.Freshened(old, x.resp.Header)
-	d := f.o.Policy.Response(now, &policy.Exchange{
+	d := e.policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
 	})
 	if !d.Store || !f.sameKey(fl, d.Vary) {

@@ -18,6 +18,8 @@ import (
 // errand is what the leader of a flight needs of the request that started it, kept apart from that request's life.
 type errand struct {
 	uri, target, host string
+	device            string
+	policy            *policy.Policy
 	asked             http.Header // the request's own fields
 	wishes            policy.Wishes
 	informational     func(int, http.Header)
@@ -26,8 +28,10 @@ type errand struct {
 func newErrand(f *Filler, r *Request) *errand {
 	return &errand{
 		uri:           r.URI,
-		target:        r.Target,
+		target:        r.SharedTarget,
 		host:          f.o.Hosts.of(r.Host),
+		device:        r.Device,
+		policy:        r.Policy,
 		asked:         r.Header,
 		wishes:        r.Wishes,
 		informational: r.Informational,
@@ -47,6 +51,7 @@ func (f *Filler) lead(fl *flight, e *errand) {
 		f.flights.land(fl)
 	}
 	fl.since = f.beginning(fl.ctx, fl.primary)
+	fl.maxBody = e.policy.MaxBody
 	var old page.Page
 	defer old.Release()
 	found := f.get(fl.ctx, fl.key, &old)
@@ -74,7 +79,7 @@ func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) {
 	switch resp, err := fetched.resp, fetched.err; {
 	case fetched.confirmed:
 		f.confirm(fl, e, old, &fetched, land)
-	case (err != nil || failing(resp.Status)) && f.o.Policy.StaleOnFailure(now, old, &e.wishes):
+	case (err != nil || failing(resp.Status)) && e.policy.StaleOnFailure(now, old, &e.wishes):
 		if err == nil {
 			resp.Body.Close()
 		}
@@ -109,7 +114,7 @@ type fetched struct {
 
 // fetchShared sends a flight's request: conditional where there is an old page that the backend may confirm.
 func (f *Filler) fetchShared(fl *flight, e *errand, old *page.Page) (x fetched) {
-	x.header = f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
+	x.header = e.policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl), e.device)
 	conditional := policy.Conditions(x.header, old)
 	x.sent = f.o.Now()
 	x.resp, x.err = f.send(fl.ctx, e, http.MethodGet, x.header)
@@ -117,7 +122,7 @@ func (f *Filler) fetchShared(fl *flight, e *errand, old *page.Page) (x fetched) 
 		if x.confirmed = policy.Confirms(x.resp.Header, old); !x.confirmed {
 			// It speaks of a page that is not here: ask for that (RFC 9111, section 4.3.4).
 			x.resp.Body.Close()
-			x.header = f.o.Policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl))
+			x.header = e.policy.FillHeader(e.asked, f.o.Scheme, f.keyed(fl), e.device)
 			x.sent = f.o.Now()
 			x.resp, x.err = f.send(fl.ctx, e, http.MethodGet, x.header)
 		}
@@ -160,7 +165,7 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 	x.resp.Body.Close()
 	now := f.o.Now()
 	header := policy.Freshened(old, x.resp.Header)
-	d := f.o.Policy.Response(now, &policy.Exchange{
+	d := e.policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
 	})
 	kept := d.Store && f.sameKey(fl, d.Vary)
@@ -203,7 +208,7 @@ func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) {
 	resp := x.resp
 	defer resp.Body.Close()
 	now := f.o.Now()
-	d := f.o.Policy.Response(now, &policy.Exchange{
+	d := e.policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: resp.Status, Header: resp.Header, BodyLen: resp.ContentLength, RequestTime: x.sent, Delay: x.took,
 	})
 	if !d.Store {
@@ -271,7 +276,7 @@ func (f *Filler) stream(fl *flight, body io.Reader) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			if werr := fl.write(buf[:n], f.o.Policy.MaxBody); werr != nil {
+			if werr := fl.write(buf[:n], fl.maxBody); werr != nil {
 				return werr
 			}
 		}

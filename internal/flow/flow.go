@@ -81,6 +81,7 @@ func serve(ctx context.Context, p Program, c *config.Config, stdout, stderr io.W
 	log := newLog(c, stderr)
 	pol := NewPolicy(c)
 	m := metrics.New()
+	m.Rules(pol.Names()...)
 
 	l, err := listen.Listen(c.Listen)
 	if err != nil {

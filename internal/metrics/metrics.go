@@ -4,6 +4,9 @@
 package metrics
 
 import (
+	"maps"
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -44,7 +47,9 @@ const (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	requests    map[string]prometheus.Counter
+	requestVec *prometheus.CounterVec
+	requests   atomic.Pointer[map[request]prometheus.Counter]
+
 	notStored   map[policy.Reason]prometheus.Counter
 	passes      map[policy.Reason]prometheus.Counter
 	cacheErrors map[string]prometheus.Counter
@@ -75,15 +80,18 @@ func New() *Metrics {
 		StoreQueue: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pagegate_store_queue", Help: "Pages waiting to be written to the cache."}),
 	}
-	m.requests = series(m, "pagegate_requests_total", "Requests by what became of them.", "outcome",
-		Hit, Stale, Miss, Revalidated, Collapsed, Pass, Failed, Refused)
+	m.requestVec = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pagegate_requests_total", Help: "Requests by route, which is the path rule that held for them, and by what became of them."},
+		[]string{"route", "outcome"})
+	m.Registry.MustRegister(m.requestVec)
+	m.Rules(policy.DefaultRule)
 	m.notStored = series(m, "pagegate_not_stored_total", "Fetched pages that were not stored, by the reason.", "reason",
 		policy.ReasonStatus, policy.ReasonNoStore, policy.ReasonPrivate, policy.ReasonNoCache, policy.ReasonSetCookie,
 		policy.ReasonVary, policy.ReasonEncoding, policy.ReasonNoFreshness, policy.ReasonExpired, policy.ReasonTooLarge,
 		policy.ReasonInvalid, NotStoredQueueFull, NotStoredKey, NotStoredCacheSize, NotStoredCache, NotStoredCut,
 		NotStoredPurged)
 	m.passes = series(m, "pagegate_passes_total", "Requests that could not share a page, by the reason.", "reason",
-		policy.ReasonMethod, policy.ReasonRequestBody, policy.ReasonAuthorization, policy.ReasonCookie,
+		policy.ReasonRule, policy.ReasonMethod, policy.ReasonRequestBody, policy.ReasonAuthorization, policy.ReasonCookie,
 		policy.ReasonRequestStore, policy.ReasonConditional, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
@@ -116,8 +124,34 @@ func series[V ~string](m *Metrics, name, help, label string, values ...V) map[V]
 	return out
 }
 
-// Request counts a request by its outcome, one of the constants above.
-func (m *Metrics) Request(outcome string) { count(m.requests, outcome) }
+// request is what requests are counted by.
+type request struct{ route, outcome string }
+
+// Rules makes the series of requests for the path rules of those names, besides those that there are. It is not called by
+// two at once; requests may be counted meanwhile.
+func (m *Metrics) Rules(names ...string) {
+	all := make(map[request]prometheus.Counter)
+	if old := m.requests.Load(); old != nil {
+		maps.Copy(all, *old)
+	}
+	for _, rule := range names {
+		for _, outcome := range []string{Hit, Stale, Miss, Revalidated, Collapsed, Pass, Failed, Refused} {
+			all[request{rule, outcome}] = m.requestVec.WithLabelValues(rule, outcome)
+		}
+	}
+	m.requests.Store(&all)
+}
+
+// Request counts a request by the path rule that held for it and by its outcome, one of the constants above. A rule whose
+// series have not been made counts as the default.
+func (m *Metrics) Request(rule, outcome string) {
+	all := *m.requests.Load()
+	c, ok := all[request{rule, outcome}]
+	if !ok {
+		c = all[request{policy.DefaultRule, outcome}]
+	}
+	c.Inc()
+}
 
 // NotStored counts a fetched page that was not stored.
 func (m *Metrics) NotStored(why policy.Reason) { count(m.notStored, why) }

@@ -1,11 +1,20 @@
 package pagekey
 
 import (
+	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"pagegate/internal/glob"
 )
+
+// UsesArguments tells whether the key has $pagegate_args.
+func (t *Template) UsesArguments() bool { return t.hasKept }
+
+// UsesDevice tells whether the key has $pagegate_device.
+func (t *Template) UsesDevice() bool { return t.hasDevice }
 
 // Default is the template of the key that [Append] computes.
 const Default = "$uri?$args"
@@ -61,6 +70,10 @@ type Template struct {
 	join       bool   // see JoinFields
 	serverName string // see ServerName
 	hasURI     bool   // $uri occurs, so evaluating the pieces validates the path
+	hasKept    bool   // $pagegate_args occurs
+	hasDevice  bool   // $pagegate_device occurs
+	arguments  Arguments
+	devices    []Device
 }
 
 // piece is a literal or a variable of a template.
@@ -70,8 +83,9 @@ type piece struct {
 }
 
 // Parse reads a template: text with the variables $uri ($document_uri), $args ($query_string), $is_args, $request_uri,
-// $host, $scheme, $request_method, $arg_NAME, $cookie_NAME and $http_NAME, each also as ${name}. Names are
-// case-insensitive. The text is the value that nginx's `set` gets, so quotes and backslashes of the configuration file
+// $host, $scheme, $request_method, $arg_NAME, $cookie_NAME and $http_NAME of nginx, and $pagegate_args (see
+// [KeptArguments]) and $pagegate_device (see [Devices]) of the shipped nginx configuration, each also as ${name}. Names
+// are case-insensitive. The text is the value that nginx's `set` gets, so quotes and backslashes of the configuration file
 // are not part of it. A variable that is unknown, a dollar sign without a name and an empty text are errors; a
 // variable that depends on anything but the request (an address, the time, a capture) cannot name a shared page.
 func Parse(text string, options ...Option) (*Template, error) {
@@ -102,9 +116,30 @@ func Parse(text string, options ...Option) (*Template, error) {
 		}
 		t.pieces = append(t.pieces, p)
 		t.hasURI = t.hasURI || p.kind == kindURI
+		t.hasKept = t.hasKept || p.kind == kindKeptArgs
+		t.hasDevice = t.hasDevice || p.kind == kindDevice
 		rest = after
 	}
+	if err := t.checkArguments(); err != nil {
+		return nil, fmt.Errorf("key template %q: %w", text, err)
+	}
 	return t, nil
+}
+
+// checkArguments refuses what would tell requests apart by arguments that a shared fetch is made without.
+func (t *Template) checkArguments() error {
+	if !t.hasKept {
+		return nil
+	}
+	for _, p := range t.pieces {
+		switch {
+		case p.kind == kindArgs, p.kind == kindIsArgs, p.kind == kindRequestURI:
+			return errors.New("$pagegate_args leaves arguments out that another variable has: write it alone")
+		case p.kind == kindArg && glob.Any(t.arguments.Drop, p.text):
+			return fmt.Errorf("$arg_%s is among the arguments that $pagegate_args leaves out", p.text)
+		}
+	}
+	return nil
 }
 
 // cutVariable cuts $name or ${name} off the start of s.

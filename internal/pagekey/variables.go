@@ -17,11 +17,14 @@ const (
 	kindArg
 	kindCookie
 	kindField
+	kindKeptArgs
+	kindDevice
 )
 
 var plainVariables = map[string]kind{
 	"uri": kindURI, "document_uri": kindURI, "args": kindArgs, "query_string": kindArgs, "is_args": kindIsArgs,
 	"request_uri": kindRequestURI, "host": kindHost, "scheme": kindScheme, "request_method": kindMethod,
+	"pagegate_args": kindKeptArgs, "pagegate_device": kindDevice,
 }
 
 var prefixVariables = map[string]kind{"arg_": kindArg, "cookie_": kindCookie, "http_": kindField}
@@ -73,6 +76,10 @@ func (t *Template) Append(dst []byte, r *Request) ([]byte, error) {
 			dst = r.appendCookie(dst, p.text)
 		case kindField:
 			dst = t.appendHTTP(dst, r, p.text)
+		case kindKeptArgs:
+			dst = t.arguments.append(dst, target.args())
+		case kindDevice:
+			dst = append(dst, t.device(dst, r)...)
 		default:
 			dst = p.appendSimple(dst, r, &target)
 		}

@@ -27,8 +27,8 @@ func (p *Policy) lifetime(now time.Time, x *Exchange, cc *cacheControl) (time.Du
 			return 0, ReasonExpired // an invalid date, "0" above all, is a time in the past (5.3)
 		}
 		return max(0, at.Sub(date(now, x.Header))), ReasonExpired
-	case p.TTL > 0 && x.Status == http.StatusOK && isHTML(x.Header):
-		return p.TTL, ReasonExpired
+	case p.ttl(x) > 0:
+		return p.ttl(x), ReasonExpired
 	case !heuristicStatus(x.Status) && !cc.has(ccPublic):
 		return 0, ReasonStatus
 	}

@@ -20,8 +20,9 @@ const Via = "1.1 " + FillUserAgent
 
 // FillHeader returns the fields of a shared fill on behalf of a request with the fields h. scheme is what the operator
 // says that clients use ("https" behind a TLS proxy): backends redirect for ever if it is not told. keyed names the
-// fields that the page's key depends on, which are taken over: each of their values has pages of its own.
-func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string) http.Header {
+// fields that the page's key depends on, which are taken over: each of their values has pages of its own. device is the
+// class of devices that the key depends on, "" for none.
+func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string, device string) http.Header {
 	out := http.Header{"Accept": {"*/*"}, "User-Agent": {FillUserAgent}}
 	if p.AllFields {
 		for name, values := range h {
@@ -39,10 +40,31 @@ func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string) http.H
 			}
 		}
 	}
+	if device != "" {
+		out["User-Agent"] = []string{deviceAgent(device)}
+		out[DeviceField] = []string{device}
+	}
 	out["Accept-Encoding"] = []string{"identity"}
 	out["Via"] = []string{Via}
 	out["X-Forwarded-Proto"] = []string{scheme}
 	return out
+}
+
+// DeviceField tells the backend the class of devices that a page is for.
+const DeviceField = "X-Device"
+
+// deviceAgent is the user agent that a fill names for a class of devices: one that every backend counts into that class,
+// and that is the same for all its visitors.
+func deviceAgent(device string) string {
+	system := "X11; Linux x86_64"
+	suffix := FillUserAgent
+	switch device {
+	case "mobile":
+		system, suffix = "iPhone; CPU iPhone OS 18_0 like Mac OS X", "Mobile/15E148 "+FillUserAgent
+	case "tablet":
+		system = "iPad; CPU OS 18_0 like Mac OS X"
+	}
+	return "Mozilla/5.0 (" + system + ") AppleWebKit/605.1.15 (KHTML, like Gecko) " + suffix
 }
 
 // neverShared tells which request fields no shared fill carries: what is personal, what asks for less than the whole
@@ -51,7 +73,7 @@ func neverShared(name string) bool {
 	switch name {
 	case "Cookie", "Cookie2", "Authorization", "Range", "Expect", "Content-Type", "Content-Length", "Content-Encoding",
 		"Forwarded", "Via", "From", "Front-End-Https", "True-Client-Ip", "Destination", "Base-Url", "Request-Uri",
-		"Profile", "Client-Ip", "Fastly-Client-Ip", "Fastly-Host", "Cluster-Client-Ip", "Upgrade-Insecure-Requests":
+		"Profile", "Client-Ip", DeviceField, "Fastly-Client-Ip", "Fastly-Host", "Cluster-Client-Ip", "Upgrade-Insecure-Requests":
 		return true
 	}
 	for _, prefix := range []string{"If-", "X-Forward", "X-Original-", "X-Rewrite-", "X-Http-", "X-Host", "X-Method",

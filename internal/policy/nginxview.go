@@ -3,6 +3,7 @@ package policy
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"pagegate/internal/pagekey"
@@ -18,6 +19,8 @@ type NginxView struct {
 	// Adds are response fields that the location adds by itself (`add_header NAME VALUE always`), by canonical name: a
 	// page that carries exactly that value loses nothing.
 	Adds map[string]string
+	// Only are the media types whose pages may stand where nginx reads; none for all.
+	Only []string
 }
 
 // ContentType returns the type that nginx gives to a hit on that $uri.
@@ -37,7 +40,9 @@ func (v *NginxView) refuses(x *Exchange) Reason {
 		return ReasonNginxStatus
 	case len(x.Header["Content-Type"]) != 1 || !sameType(x.Header.Get("Content-Type"), v.ContentType(x.URI)):
 		return ReasonNginxType
-	case !variesOnlyBy(x.Header, "Accept-Encoding", "Cookie"):
+	case !v.only(x.Header.Get("Content-Type")):
+		return ReasonNginxOnly
+	case !variesOnlyBy(x.Header, "Accept-Encoding", "Cookie") && (len(x.Header["Vary"]) != 1 || v.Adds["Vary"] != x.Header.Get("Vary")):
 		return ReasonNginxVary
 	case browserMatters(x.Header):
 		// Without the field a browser may reuse the page by its own heuristics.
@@ -49,6 +54,12 @@ func (v *NginxView) refuses(x *Exchange) Reason {
 		}
 	}
 	return ReasonNone
+}
+
+// only tells whether pages of that content type may stand where nginx reads.
+func (v *NginxView) only(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	return len(v.Only) == 0 || slices.Contains(v.Only, media)
 }
 
 // nginxMayLose lists the response fields without which a page is still the same page to its reader: nginx makes them

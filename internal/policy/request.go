@@ -2,6 +2,8 @@ package policy
 
 import (
 	"strings"
+
+	"pagegate/internal/glob"
 )
 
 // Fields gives the values of request fields by their canonical names, several of one name joined as the field's
@@ -17,6 +19,8 @@ func (p *Policy) Request(method string, hasBody bool, f Fields) (share bool, why
 		return false, ReasonMethod, wishes
 	case hasBody:
 		return false, ReasonRequestBody, wishes
+	case p.Bypass:
+		return false, ReasonRule, wishes
 	case f.Field("Authorization") != "":
 		return false, ReasonAuthorization, wishes
 	case p.Cookies.Personal(f.Field("Cookie")):
@@ -34,14 +38,15 @@ func (p *Policy) Request(method string, hasBody bool, f Fields) (share bool, why
 	return true, ReasonNone, wishes
 }
 
-// CookieRule tells which cookies make a request personal: all but those that it names as Anonymous.
+// CookieRule tells which cookies make a request personal. The zero value: every one.
 type CookieRule struct {
 	exact    map[string]struct{}
 	prefixes []string
+	personal []string // if not nil only these are
 }
 
-// NewCookieRule makes the rule from patterns: a cookie's name, or the start of one followed by `*`. Names are compared
-// with regard to case, as user agents do (RFC 6265, section 5.3).
+// NewCookieRule makes a rule by which all cookies are personal but those that it is given: names, or the start of one
+// followed by `*`. Names are compared with regard to case, as user agents do (RFC 6265, section 5.3).
 func NewCookieRule(anonymous []string) CookieRule {
 	r := CookieRule{exact: make(map[string]struct{})}
 	for _, pattern := range anonymous {
@@ -54,25 +59,35 @@ func NewCookieRule(anonymous []string) CookieRule {
 	return r
 }
 
-// Personal tells whether a Cookie field's value holds any cookie that is not anonymous. Whatever is no proper cookie
-// pair counts as personal.
-func (r CookieRule) Personal(cookie string) bool {
+// SessionCookies makes a rule by which only the cookies are personal whose names one of the patterns matches; `*` stands
+// for any characters.
+func SessionCookies(personal []string) CookieRule {
+	return CookieRule{personal: append(make([]string, 0, len(personal)), personal...)}
+}
+
+// Personal tells whether a Cookie field's value holds a cookie that is personal. Where all but some are, so is whatever
+// is no proper cookie pair.
+func (r *CookieRule) Personal(cookie string) bool {
 	for cookie != "" {
 		var pair string
 		pair, cookie, _ = strings.Cut(cookie, ";")
 		pair = strings.Trim(pair, " \t")
-		if pair == "" {
-			continue
-		}
-		name, _, ok := strings.Cut(pair, "=")
-		if !ok || !r.anonymous(name) {
+		if pair != "" && r.personalPair(pair) {
 			return true
 		}
 	}
 	return false
 }
 
-func (r CookieRule) anonymous(name string) bool {
+func (r *CookieRule) personalPair(pair string) bool {
+	name, _, ok := strings.Cut(pair, "=")
+	if r.personal != nil {
+		return glob.Any(r.personal, strings.TrimRight(name, " \t"))
+	}
+	return !ok || !r.anonymous(name)
+}
+
+func (r *CookieRule) anonymous(name string) bool {
 	if _, ok := r.exact[name]; ok {
 		return true
 	}

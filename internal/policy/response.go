@@ -40,7 +40,7 @@ type Decision struct {
 // Response decides whether the response of a shared fill is stored, and for how long (RFC 9111, section 3).
 func (p *Policy) Response(now time.Time, x *Exchange) Decision {
 	cc := effective(x.Header)
-	vary, variesByFields := VaryNames(x.Header)
+	vary, variesByFields := VaryNames(x.Header, p.Keyed)
 	why := p.forbidden(x, &cc)
 	if why == ReasonNone && !variesByFields {
 		why = ReasonVary

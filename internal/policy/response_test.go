@@ -204,7 +204,7 @@ func TestNginxReadable(t *testing.T) {
 func TestFillHeaderCarriesNothingOfTheClient(t *testing.T) {
 	in := header("Cookie", "a=1", "Authorization", "x", "X-Forwarded-Host", "evil", "Accept-Language", "de", "User-Agent", "u",
 		"X-Original-Url", "/admin", "Range", "bytes=0-1", "If-None-Match", `"x"`, "X-Request-Id", "7", "X-Theme", "dark")
-	out := new(Policy).FillHeader(in, "https", []string{"X-Theme"})
+	out := new(Policy).FillHeader(in, "https", []string{"X-Theme"}, "")
 	want := header("Accept", "*/*", "Accept-Encoding", "identity", "User-Agent", FillUserAgent, "Via", Via, "X-Forwarded-Proto", "https",
 		"X-Request-Id", "7", "X-Theme", "dark")
 	if len(out) != len(want) {

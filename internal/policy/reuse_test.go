@@ -129,12 +129,12 @@ func TestEarly(t *testing.T) {
 }
 
 func TestVaryNames(t *testing.T) {
-	names, ok := VaryNames(header("Vary", "user-agent, Accept-Encoding,,accept-language", "Vary", "User-Agent, cookie"))
+	names, ok := VaryNames(header("Vary", "user-agent, Accept-Encoding,,accept-language", "Vary", "User-Agent, cookie"), nil)
 	if want := []string{"Accept-Language", "User-Agent"}; !ok || !slices.Equal(names, want) {
 		t.Errorf("%q, %v; want %q", names, ok, want)
 	}
 	for _, v := range []string{"*", "a, *", "*, *", ", *", "a b"} {
-		if _, ok := VaryNames(header("Vary", v)); ok {
+		if _, ok := VaryNames(header("Vary", v), nil); ok {
 			t.Errorf("%q names fields", v)
 		}
 	}
@@ -185,7 +185,7 @@ func TestFillHeaderWithAllFields(t *testing.T) {
 		"X-Original-Url", "/admin", "X-Rewrite-Url", "/admin", "X-Http-Method-Override", "POST", "X-Host", "evil",
 		"Forwarded", "host=evil", "Range", "bytes=0-1", "If-None-Match", `"x"`, "Foo", "1", "Accept-Language", "de",
 		"Accept-Encoding", "br")
-	out := (&Policy{AllFields: true}).FillHeader(in, "http", []string{"Foo", "Absent"})
+	out := (&Policy{AllFields: true}).FillHeader(in, "http", []string{"Foo", "Absent"}, "")
 	want := header("Accept", "*/*", "Accept-Encoding", "identity", "User-Agent", FillUserAgent, "Via", Via, "X-Forwarded-Proto", "http",
 		"Foo", "1", "Accept-Language", "de")
 	for name := range out {

@@ -10,15 +10,16 @@ import (
 // content coding, and is sent without cookies and credentials, only for requests that have none that matter.
 var normalised = []string{"Accept-Encoding", "Cookie", "Authorization"}
 
-// VaryNames returns the request fields that a response depends on besides those that fills make alike: canonical, in
-// order, each once. ok is false when it depends on more than fields ("*"), or a name is none (RFC 9110, section 12.5.5).
-func VaryNames(h http.Header) (names []string, ok bool) {
+// VaryNames returns the request fields that a response depends on besides those that fills make alike and those that the
+// page key has already: canonical, in order, each once. ok is false when it depends on more than fields ("*"), or a name
+// is none (RFC 9110, section 12.5.5).
+func VaryNames(h http.Header, keyed []string) (names []string, ok bool) {
 	ok = eachToken(h, "Vary", func(token string) bool {
 		if token == "*" || !isToken(token) {
 			return false
 		}
 		name := http.CanonicalHeaderKey(token)
-		if !slices.Contains(normalised, name) && !slices.Contains(names, name) {
+		if !slices.Contains(normalised, name) && !slices.Contains(keyed, name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 		return true

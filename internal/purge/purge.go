@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"pagegate/internal/glob"
 	"pagegate/internal/page"
 )
 
@@ -65,7 +66,7 @@ func (r Rule) MatchesKey(key []byte) bool {
 	case Prefix:
 		return strings.HasPrefix(string(key), r.Value)
 	case Match:
-		return glob(r.Value, string(key))
+		return glob.Match(r.Value, string(key))
 	}
 	return false
 }
@@ -101,28 +102,4 @@ func holdsTag(name, value, tag string) bool {
 		}
 	}
 	return false
-}
-
-// glob tells whether a pattern, in which * stands for any bytes, matches the whole of s. Its time is linear in the length
-// of s for each part of the pattern.
-func glob(pattern, s string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, next, more := strings.Cut(rest, "*")
-		if !more {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], next
-	}
 }

@@ -1,12 +1,8 @@
 package purge
 
 import (
-	"regexp"
-	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"pagegate/internal/page"
 )
@@ -43,18 +39,6 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%+v is taken", r)
 		}
 	}
-}
-
-// A pattern matches what the regular expression matches that says the same.
-func TestGlob(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pattern := rapid.StringMatching(`[ab*]{0,6}`).Draw(t, "pattern")
-		s := rapid.StringMatching(`[ab]{0,8}`).Draw(t, "s")
-		want := regexp.MustCompile("^" + strings.ReplaceAll(pattern, "*", ".*") + "$").MatchString(s)
-		if got := glob(pattern, s); got != want {
-			t.Fatalf("%q on %q: %v", pattern, s, got)
-		}
-	})
 }
 
 func TestLog(t *testing.T) {
