@@ -80,7 +80,7 @@ func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
 		}
 	}
 	door.WritePage(ctx, &s.visit, &s.page, now)
-	e.Door.Metrics.Request(s.visit.Policy.Name, outcome)
+	e.Door.Hit(ctx, &s.visit, outcome, &s.page, now)
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,7 +19,9 @@ import (
 // Check is one thing that must be well for the program to be ready. It returns within ctx's bound.
 type Check struct {
 	Name string
-	Run  func(ctx context.Context) error
+	// Needed says that the program is not ready without it; else a failure is only told.
+	Needed bool
+	Run    func(ctx context.Context) error
 }
 
 // checkTimeout bounds all checks of one /readyz together.
@@ -68,13 +71,22 @@ func readiness(checks []Check) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 		defer cancel()
+		var told strings.Builder
+		status, head := http.StatusOK, "ready"
 		for _, c := range checks {
-			if err := c.Run(ctx); err != nil {
-				http.Error(w, fmt.Sprintf("%s: %v", c.Name, err), http.StatusServiceUnavailable)
-				return
+			err := c.Run(ctx)
+			if err == nil {
+				fmt.Fprintf(&told, "%s: ok\n", c.Name)
+				continue
+			}
+			fmt.Fprintf(&told, "%s: %v\n", c.Name, err)
+			if c.Needed {
+				status, head = http.StatusServiceUnavailable, "not ready"
 			}
 		}
-		fmt.Fprintln(w, "ready")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "%s\n%s", head, told.String())
 	}
 }
 

@@ -83,6 +83,8 @@ type Config struct {
 	Rules []Rule `yaml:"rules"`
 	// Purge says who may purge pages by the method PURGE; nobody by default.
 	Purge Purge `yaml:"purge"`
+	// DebugToken lets whoever sends it as X-Cache-Debug see how an answer came about; none by default.
+	DebugToken string `yaml:"debug_token"`
 	// Nginx says what the nginx in front adds to a hit by itself.
 	Nginx Nginx `yaml:"nginx"`
 	// Timeouts bound the waits for the backend.
@@ -188,8 +190,11 @@ type Store struct {
 type Log struct {
 	// Level is debug, info (the default), warn or error.
 	Level string `yaml:"level"`
-	// Access logs every request that was not a plain hit, with the reason for what became of it; default false.
-	Access bool `yaml:"access"`
+	// Access says which requests are logged, with the reason for what became of them: off, the default; misses, all that
+	// were no plain hits; all.
+	Access AccessLog `yaml:"access"`
+	// OneIn samples the access log: one of so many requests is logged; default 1, each.
+	OneIn int `yaml:"one_in"`
 }
 
 // Codings returns what Compress names.
@@ -236,7 +241,7 @@ func Default(p Program) *Config {
 		Nginx:         Nginx{DefaultType: nginx.DefaultType()},
 		Timeouts:      Timeouts{Connect: seconds(2), Header: seconds(30), Idle: seconds(30), Drain: seconds(10)},
 		Store:         Store{Workers: 4, Queue: 256},
-		Log:           Log{Level: "info"},
+		Log:           Log{Level: "info", Access: AccessOff, OneIn: 1},
 	}
 	if p == Filler {
 		c.Listen = "127.0.0.1:8082"

@@ -74,7 +74,8 @@ func (cmd *Command) flags(p Program, file *string) *pflag.FlagSet {
 	fs.StringVar(&c.Scheme, "scheme", c.Scheme, "what clients use, http or https; told to the backend as X-Forwarded-Proto")
 	fs.StringVar(&c.Admin, "admin", c.Admin, "where to serve health, metrics and profiles: host:port or unix:/path (default nowhere)")
 	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
-	fs.BoolVar(&c.Log.Access, "access-log", c.Log.Access, "log every request that was not a plain hit, and why")
+	fs.Var(&c.Log.Access, "access-log", "log requests, and why they were answered as they were: misses (the same as no value), all but plain hits, or all")
+	fs.Lookup("access-log").NoOptDefVal = string(AccessMisses)
 	fs.StringVar(file, "config", *file, "YAML file with the same fields and more; a flag beats it")
 	fs.BoolVar(&cmd.Check, "check", false, "check the configuration and exit")
 	return fs

@@ -56,6 +56,7 @@ func (c *Config) Validate(p Program, at Lines) error {
 	v.positive("timeouts.idle", c.Timeouts.Idle)
 	v.positive("cache.timeout", c.Cache.Timeout)
 	v.positive("cache.retry_after", c.Cache.RetryAfter)
+	v.between("log.one_in", c.Log.OneIn, 1, 1<<31)
 	v.between("store.workers", c.Store.Workers, 1, 1024)
 	v.between("store.queue", c.Store.Queue, 1, 1<<20)
 	if _, err := zerolog.ParseLevel(c.Log.Level); err != nil || c.Log.Level == "" {

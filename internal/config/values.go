@@ -112,3 +112,37 @@ func (l *List) UnmarshalYAML(n *yaml.Node) error {
 	}
 	return fmt.Errorf("line %d: want a list", n.Line)
 }
+
+// AccessLog says which requests are logged.
+type AccessLog string
+
+// Kinds of access logs.
+const (
+	AccessOff    AccessLog = "off"
+	AccessMisses AccessLog = "misses" // all but plain hits
+	AccessAll    AccessLog = "all"
+)
+
+// Set reads a kind; true stands for misses, false for off.
+func (a *AccessLog) Set(s string) error {
+	switch s {
+	case "off", "false":
+		*a = AccessOff
+	case "misses", "true":
+		*a = AccessMisses
+	case "all":
+		*a = AccessAll
+	default:
+		return fmt.Errorf("%q: want off, misses or all", s)
+	}
+	return nil
+}
+
+// String is the kind as Set reads it.
+func (a *AccessLog) String() string { return string(*a) }
+
+// Type names the kind of value in a flag's help.
+func (a *AccessLog) Type() string { return "off|misses|all" }
+
+// UnmarshalYAML reads a kind and names its line when it is none.
+func (a *AccessLog) UnmarshalYAML(n *yaml.Node) error { return scalar(n, a.Set) }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -25,17 +26,24 @@ import (
 
 // Door is what both doors share. Its fields are set before its first use; then any number of goroutines may use it.
 type Door struct {
-	Key       *pagekey.Template
-	HTTPS     bool // what clients use, for $scheme
-	Policy    *policy.Policy
-	Fill      *fill.Filler
-	Metrics   *metrics.Metrics
-	Log       zerolog.Logger
-	PurgeBy   PurgeRule // who may purge by the method PURGE
-	AccessLog bool      // log each request that the miss path answers
+	Key     *pagekey.Template
+	HTTPS   bool // what clients use, for $scheme
+	Policy  *policy.Policy
+	Fill    *fill.Filler
+	Metrics *metrics.Metrics
+	Log     zerolog.Logger
+	PurgeBy PurgeRule // who may purge by the method PURGE
+	// DebugToken lets whoever sends it as X-Cache-Debug know what became of the request; empty for nobody.
+	DebugToken string
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
+
+	access AccessLog
+	bodies sync.WaitGroup // answers' bodies that have not been sent to their end
 }
+
+// WaitForBodies returns when every body that Miss has answered with is sent or given up. No Miss may run or follow.
+func (d *Door) WaitForBodies() { d.bodies.Wait() }
 
 // Visit is a request as the flow sees it. Its slices alias the request or the Visit's own buffer; a Visit that is used
 // again keeps its buffers.
@@ -117,15 +125,26 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 	stop()
 	if err != nil {
 		cancel()
-		d.Log.Warn().Err(err).Bytes("target", v.Target).Msg("no answer from the backend")
 		WriteError(ctx, err)
+		d.logFailure(ctx, v, err, d.now().Sub(now))
 		return
 	}
-	a.Body = &endingBody{ReadCloser: a.Body, end: cancel}
-	if d.AccessLog {
-		d.log(ctx, v, a, now)
-	}
-	WriteAnswer(ctx, v, a, d.now())
+	d.bodies.Add(1)
+	a.Body = &endingBody{ReadCloser: a.Body, end: sync.OnceFunc(func() {
+		cancel()
+		d.bodies.Done()
+	})}
+	then := d.now()
+	WriteAnswer(ctx, v, a, then)
+	d.debugAnswer(ctx, v, a, then)
+	d.logMiss(ctx, v, a, then.Sub(now))
+}
+
+// Hit counts an answer from the cache, and tells and logs it where that is wanted.
+func (d *Door) Hit(ctx *fasthttp.RequestCtx, v *Visit, outcome string, p *page.Page, now time.Time) {
+	d.Metrics.Request(v.Policy.Name, outcome)
+	d.debugHit(ctx, v, outcome, p, now)
+	d.logHit(ctx, v, outcome)
 }
 
 // RefreshBehind has the visit's page fetched anew while the visitor is given the old one. mark is the one that the page
@@ -141,17 +160,6 @@ func AppendVariantKey(dst []byte, ctx *fasthttp.RequestCtx, v *Visit, mark *page
 	return page.AppendVariantKey(dst, v.Key, mark.Variants, values(&ctx.Request.Header, mark.MarkNames()))
 }
 
-func (d *Door) log(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, since time.Time) {
-	d.Log.Info().
-		Bytes("method", ctx.Method()).
-		Bytes("target", v.Target).
-		Int("status", a.Status).
-		Str("outcome", a.Outcome).
-		Str("reason", string(a.Reason)).
-		Dur("took_ms", d.now().Sub(since)).
-		Msg("request")
-}
-
 func (d *Door) now() time.Time {
 	if d.Now != nil {
 		return d.Now()
@@ -159,10 +167,10 @@ func (d *Door) now() time.Time {
 	return time.Now()
 }
 
-// endingBody ends a context with the body that needed it.
+// endingBody ends with a body what that needed.
 type endingBody struct {
 	io.ReadCloser
-	end context.CancelFunc
+	end func()
 }
 
 func (b *endingBody) Close() error {

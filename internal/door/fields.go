@@ -18,6 +18,7 @@ type fields struct {
 	ifNoneMatch, ifModifiedSince string
 	ifRange, ranges              string
 	acceptEncoding               string
+	debug                        string
 }
 
 var _ policy.Fields = (*fields)(nil)
@@ -64,6 +65,8 @@ func (f *fields) at(name string) *string {
 		return &f.ranges
 	case "Accept-Encoding":
 		return &f.acceptEncoding
+	case debugField:
+		return &f.debug
 	}
 	return nil
 }

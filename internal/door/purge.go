@@ -80,11 +80,23 @@ func (d *Door) purge(ctx *fasthttp.RequestCtx, v *Visit) bool {
 
 // URLKey returns the page key of a URL (http://host/path?query), or of a target (/path?query) of the site.
 func (d *Door) URLKey(text string) (string, error) {
+	target, host, err := cutURL(text)
+	if err != nil {
+		return "", err
+	}
+	key, err := d.Key.Append(nil, &pagekey.Request{
+		Target: []byte(target), Host: []byte(host), Method: []byte("GET"), HTTPS: d.HTTPS, Fields: noFields{},
+	})
+	return string(key), err
+}
+
+// cutURL takes the target and the host out of a URL (http://host/path?query), or out of a target (/path?query).
+func cutURL(text string) (target, host string, err error) {
 	u, err := url.Parse(text)
 	if err != nil || !strings.HasPrefix(u.Path, "/") && (u.Host == "" || u.Path != "") {
-		return "", fmt.Errorf("%q: want a URL (http://host/path?query) or a target (/path?query)", text)
+		return "", "", fmt.Errorf("%q: want a URL (http://host/path?query) or a target (/path?query)", text)
 	}
-	target := text
+	target = text
 	if u.Host != "" {
 		_, rest, _ := strings.Cut(text, "//")
 		if target = "/"; strings.ContainsAny(rest, "/?") {
@@ -94,10 +106,7 @@ func (d *Door) URLKey(text string) (string, error) {
 			target = "/" + target
 		}
 	}
-	key, err := d.Key.Append(nil, &pagekey.Request{
-		Target: []byte(target), Host: []byte(u.Host), Method: []byte("GET"), HTTPS: d.HTTPS, Fields: noFields{},
-	})
-	return string(key), err
+	return target, u.Host, nil
 }
 
 // noFields is a request without any.

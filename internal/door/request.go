@@ -23,6 +23,7 @@ func (d *Door) missRequest(ctx *fasthttp.RequestCtx, v *Visit) *fill.Request {
 		switch n := string(name); n {
 		case "Host", "Content-Length": // told apart from the others
 		case "Expect": // has been answered by this server
+		case debugField: // so has this, and its token is nobody else's business
 		default:
 			h.Add(n, string(value))
 		}

@@ -5,19 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
+	"pagegate/internal/policy"
 )
 
-// Explain writes for people what is stored of a page, or why nothing is.
-func (f *Filler) Explain(ctx context.Context, w io.Writer, key []byte) {
-	now := f.o.Now()
-	fmt.Fprintf(w, "key       %q\n", key)
+// Explained is a request that Explain speaks of.
+type Explained struct {
+	Key    []byte
+	Policy *policy.Policy
+	Wishes policy.Wishes
+	Header http.Header
+}
+
+// Where tells in words where the page of a key is kept, "" if that cannot be told.
+func (f *Filler) Where(key []byte) string {
 	if l, ok := f.o.Cache.(pagecache.Locator); ok {
-		fmt.Fprintf(w, "kept in   %s\n", l.Where(key))
+		return l.Where(key)
+	}
+	return ""
+}
+
+// Host is the Host that shared fills are sent with where the key does not hold it.
+func (f *Filler) Host() string { return f.o.Hosts.Canonical }
+
+// Explain writes for people what is stored of a page, or why nothing is, and what a request that shares it would get.
+func (f *Filler) Explain(ctx context.Context, w io.Writer, r *Explained) {
+	now, key := f.o.Now(), r.Key
+	fmt.Fprintf(w, "key       %q\n", key)
+	if where := f.Where(key); where != "" {
+		fmt.Fprintf(w, "kept in   %s\n", where)
 	}
 	if until, why := f.passing.get(string(key)); now.Before(until) {
 		fmt.Fprintf(w, "passes    for %v more: what came last was not storable: %s\n", until.Sub(now).Round(time.Second), why)
@@ -30,10 +51,35 @@ func (f *Filler) Explain(ctx context.Context, w io.Writer, key []byte) {
 	case err != nil:
 		fmt.Fprintf(w, "stored    cannot be told: %v\n", err)
 	case p.Mark():
-		fmt.Fprintf(w, "stored    a mark: the page has variants by %s\n", strings.Join(p.MarkNames(), ", "))
+		names := p.MarkNames()
+		fmt.Fprintf(w, "stored    a mark: the page has variants by %s\n", strings.Join(names, ", "))
+		f.explainVariant(ctx, w, r, &p)
 	default:
 		explainPage(w, &p, now)
+		fmt.Fprintf(w, "answer    %s\n", verdicts[r.Policy.Reuse(now, &p, &r.Wishes)])
 	}
+}
+
+// verdicts are the policy's, for people.
+var verdicts = map[policy.Verdict]string{
+	policy.Ask:     "the backend is asked first",
+	policy.Use:     "from the cache",
+	policy.UseOld:  "from the cache, past its freshness, as the request allows",
+	policy.Refresh: "from the cache, past its freshness, while it is fetched anew",
+}
+
+// explainVariant writes what is stored of the variant that a mark has for a request.
+func (f *Filler) explainVariant(ctx context.Context, w io.Writer, r *Explained, mark *page.Page) {
+	var p page.Page
+	defer p.Release()
+	key := variantKey(string(r.Key), mark, mark.MarkNames(), r.Header)
+	if err := f.o.Cache.Get(ctx, []byte(key), &p); err != nil {
+		fmt.Fprintln(w, "variant   nothing is stored for these request fields")
+		return
+	}
+	now := f.o.Now()
+	explainPage(w, &p, now)
+	fmt.Fprintf(w, "answer    %s\n", verdicts[r.Policy.Reuse(now, &p, &r.Wishes)])
 }
 
 func explainPage(w io.Writer, p *page.Page, now time.Time) {

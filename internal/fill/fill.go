@@ -99,6 +99,8 @@ type Options struct {
 	Codings []page.Coding
 	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
 	Refreshes int
+	// Purges are those of this process, where several Fillers use one cache; default a log of its own.
+	Purges *purge.Log
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
@@ -113,7 +115,7 @@ type Filler struct {
 	flights   flights
 	passing   passing
 	storer    *storer
-	purges    purge.Log     // this process's own
+	purges    *purge.Log    // this process's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
 
 	// ctx ends when the Filler is closed, and with it every fetch that is under way.
@@ -134,7 +136,10 @@ func New(o Options) *Filler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &Filler{o: o, refreshes: make(chan struct{}, o.Refreshes)}
+	if o.Purges == nil {
+		o.Purges = new(purge.Log)
+	}
+	f := &Filler{o: o, purges: o.Purges, refreshes: make(chan struct{}, o.Refreshes)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.flights.byKey = make(map[string]*flight)
 	f.passing.init(o.PassFor)

@@ -13,30 +13,18 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pagegate/internal/admin"
 	"pagegate/internal/config"
-	"pagegate/internal/door"
 )
-
-// explainer is what the admin listener explains pages with.
-func explainer(d *door.Door) admin.Explain {
-	return func(ctx context.Context, w io.Writer, url string) error {
-		key, err := d.URLKey(url)
-		if err == nil {
-			d.Fill.Explain(ctx, w, []byte(key))
-		}
-		return err
-	}
-}
 
 // explainCommand is `filler explain URL` and `gateway explain URL`.
 func explainCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
 	fs := pflag.NewFlagSet(string(name)+" explain", pflag.ContinueOnError)
 	fs.Usage = func() {}
 	addr := fs.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
+	headers := fs.StringArray("header", nil, "a request field, 'Cookie: a=b'; may be given again")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Say what a running %s has stored of a page, or why nothing.\n\nUsage: %s explain [flags] URL\n\n%s",
+		fmt.Fprintf(stdout, "Say what a running %s would answer, what it has stored of the page, or why nothing.\n\nUsage: %s explain [flags] URL\n\n%s",
 			name, name, fs.FlagUsagesWrapped(100))
 		return exitOK
 	case err != nil || fs.NArg() != 1:
@@ -48,17 +36,17 @@ func explainCommand(ctx context.Context, name config.Program, args []string, std
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := getExplanation(ctx, *addr, fs.Arg(0), stdout); err != nil {
+	if err := getExplanation(ctx, *addr, url.Values{"url": {fs.Arg(0)}, "header": *headers}, stdout); err != nil {
 		fmt.Fprintf(stderr, "%s explain: %v\n", name, err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-func getExplanation(ctx context.Context, addr, page string, w io.Writer) error {
+func getExplanation(ctx context.Context, addr string, about url.Values, w io.Writer) error {
 	client := adminClient(addr)
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/explain?url="+url.QueryEscape(page), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/explain?"+about.Encode(), nil)
 	if err != nil {
 		return err
 	}
