@@ -79,6 +79,9 @@ func (c *Config) validateKey(p Program, v *validator) {
 
 // validatePlace checks where pages are kept, which differs between the programs.
 func (c *Config) validatePlace(p Program, v *validator) {
+	if c.Nginx.Gzip && len(c.Cache.Servers) == 0 {
+		v.fail("nginx.gzip", "no nginx reads a store of the gateway's own: remove it, or name cache.servers")
+	}
 	switch {
 	case p == Filler && len(c.Cache.Servers) == 0:
 		v.fail("cache.servers", "a filler needs the cache servers that nginx reads: --cache 127.0.0.1:11211")

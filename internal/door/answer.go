@@ -45,6 +45,10 @@ func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Ti
 	} else if age := a.Header.Get("Age"); age != "" {
 		resp.Header.Set("Age", age)
 	}
+	if a.Page != nil && a.Page.GzippedHere {
+		varyByCoding(&resp.Header)
+		weaken(&resp.Header)
+	}
 	resp.Header.Add("Via", via)
 	resp.Header.Set("Cache-Status", cacheStatus(a, now))
 	setBody(ctx, v, a)
@@ -67,6 +71,8 @@ func setBody(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 		}
 	case shared && gzipped(a.Header.Get("Content-Encoding")) && !acceptsGzip(v.fields.acceptEncoding):
 		setPlainBody(ctx, a.Body)
+	case a.Page != nil && a.Page.GzippedHere: // parts are of what the backend sent
+		resp.SetBodyStream(a.Body, int(a.ContentLength))
 	case shared && a.Status == http.StatusOK && a.ContentLength >= 0 && v.fields.wantsRange(etag, modified):
 		setStreamRange(ctx, v, a)
 	default:

@@ -41,8 +41,11 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	resp.Header.Add("Via", via)
 	var buf [64]byte
 	resp.Header.SetBytesV("Cache-Status", appendHit(buf[:0], p, now))
-	if p.IsCoded() {
+	if p.IsCoded() || p.GzippedHere {
 		varyByCoding(&resp.Header)
+	}
+	if p.GzippedHere {
+		weaken(&resp.Header)
 	}
 	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
 	switch {
@@ -54,7 +57,7 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	case gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding):
 		setPlainBody(ctx, io.NopCloser(bytes.NewReader(bytes.Clone(p.Body))))
 	case bodiless(p.Status):
-	case p.Status == http.StatusOK && ctx.IsGet() && v.fields.wantsRange(etag, modified) && setRange(resp, v, p):
+	case p.Status == http.StatusOK && ctx.IsGet() && !p.GzippedHere && v.fields.wantsRange(etag, modified) && setRange(resp, v, p):
 	default:
 		body := p.Body
 		if c, ok := choose(v.fields.acceptEncoding, p); ok {

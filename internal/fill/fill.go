@@ -97,6 +97,8 @@ type Options struct {
 	LockWait time.Duration
 	// Codings are what pages of text are kept in beside the plain body; none by default.
 	Codings []page.Coding
+	// GzipForNginx stores the bodies that nginx may read as gzip, where they gain: its configuration has to know.
+	GzipForNginx bool
 	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
 	Refreshes int
 	// Purges are those of this process, where several Fillers use one cache; default a log of its own.

@@ -55,6 +55,6 @@ func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched
 		return
 	}
 	p := newPage(old.Status, header, &d, now, old.Took)
-	p.Body = append([]byte(nil), old.Body...)
+	p.Body, p.GzippedHere = append([]byte(nil), old.Body...), old.GzippedHere
 	f.enqueue(fl, job{key: fl.key, page: p, land: func() {}})
 }

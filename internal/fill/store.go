@@ -96,7 +96,11 @@ func (f *Filler) store(j job) {
 	if j.mark != nil && !f.set(j.primary, j.mark) {
 		return
 	}
-	if j.page != nil {
+	switch {
+	case j.page == nil:
+	case j.page.NginxReadable && f.o.GzipForNginx:
+		j.page.GzipBody()
+	default:
 		j.page.Encode(f.o.Codings)
 	}
 	if j.page != nil && f.set(j.key, j.page) {

@@ -53,18 +53,19 @@ func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, po
 		passFor = -1
 	}
 	return fill.Options{
-		Origin:    from,
-		Cache:     cache,
-		Policy:    pol,
-		Metrics:   m,
-		Log:       log,
-		Hosts:     hosts(c),
-		Scheme:    c.Scheme,
-		KeyFields: key.FieldNames(),
-		Codings:   codings(c),
-		Workers:   c.Store.Workers,
-		Queue:     c.Store.Queue,
-		PassFor:   passFor,
+		Origin:       from,
+		Cache:        cache,
+		Policy:       pol,
+		Metrics:      m,
+		Log:          log,
+		Hosts:        hosts(c),
+		Scheme:       c.Scheme,
+		KeyFields:    key.FieldNames(),
+		Codings:      codings(c),
+		GzipForNginx: c.Nginx.Gzip,
+		Workers:      c.Store.Workers,
+		Queue:        c.Store.Queue,
+		PassFor:      passFor,
 	}
 }
 

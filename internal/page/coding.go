@@ -81,16 +81,36 @@ func (p *Page) Encode(codings []Coding) {
 		if p.Coded[c] != nil {
 			continue // kept from before, since the body is the same
 		}
-		var b bytes.Buffer
-		w := writers[c].Get().(writer)
-		w.Reset(&b)
-		_, err := w.Write(p.Body)
-		if cerr := w.Close(); err == nil && cerr == nil && b.Len() < len(p.Body)-len(p.Body)/10 {
-			p.Coded[c] = bytes.Clone(b.Bytes())
-		}
+		p.Coded[c] = coded(c, p.Body)
+	}
+}
+
+// GzipBody puts the body's gzip form in its place, for a cache whose readers take the body as it lies there: one form
+// serves all of them, as those that do not take gzip can undo it. A body that would not gain stays plain.
+func (p *Page) GzipBody() {
+	if len(p.Body) < codeFrom || len(p.Body) > codeUpTo || !p.encodable() {
+		return
+	}
+	if short := coded(Gzip, p.Body); short != nil {
+		p.Body, p.GzippedHere = short, true
+		p.Header = append([]byte("Content-Encoding: gzip\r\n"), p.Header...)
+	}
+}
+
+// coded returns a body in a coding, nil if that does not save a tenth.
+func coded(c Coding, body []byte) []byte {
+	var b bytes.Buffer
+	w := writers[c].Get().(writer)
+	defer func() {
 		w.Reset(nil)
 		writers[c].Put(w)
+	}()
+	w.Reset(&b)
+	_, err := w.Write(body)
+	if cerr := w.Close(); err != nil || cerr != nil || b.Len() >= len(body)-len(body)/10 {
+		return nil
 	}
+	return bytes.Clone(b.Bytes())
 }
 
 // encodable tells whether the page is a text without a coding, and nothing forbids to transform it (RFC 9111, section

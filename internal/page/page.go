@@ -47,6 +47,8 @@ type Page struct {
 	// NginxReadable says that nginx's own answer from the bare body would equal the backend's, so the body may stand
 	// under the page key.
 	NginxReadable bool
+	// GzippedHere says that the body is gzip, as Content-Encoding says, by this project's doing: the backend sent it plain.
+	GzippedHere bool
 	// BodyOnly marks a page made up from a bare body that an app stored by itself under the page key.
 	BodyOnly bool
 

@@ -13,7 +13,7 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "pgp" and the version
-//	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable
+//	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable, 16 gzip by this project
 //	5       1     zero
 //	6       2     status
 //	8       8     stored at
@@ -42,6 +42,7 @@ const (
 	bitWhole     = 2
 	bitNoStale   = 4
 	bitImmutable = 8
+	bitGzipped   = 16
 
 	// maxHeader bounds the header block of a page: a backend's fields beyond it keep the page out of the cache.
 	maxHeader = 64 << 10
@@ -180,7 +181,7 @@ func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err
 
 func (p *Page) bits(whole bool) byte {
 	return bitIf(bitReadable, p.NginxReadable) | bitIf(bitWhole, whole) | bitIf(bitNoStale, p.NoStale) |
-		bitIf(bitImmutable, p.Immutable)
+		bitIf(bitImmutable, p.Immutable) | bitIf(bitGzipped, p.GzippedHere)
 }
 
 func bitIf(bit byte, set bool) byte {
@@ -194,6 +195,7 @@ func (p *Page) setBits(b byte) {
 	p.NginxReadable = b&bitReadable != 0
 	p.NoStale = b&bitNoStale != 0
 	p.Immutable = b&bitImmutable != 0
+	p.GzippedHere = b&bitGzipped != 0
 }
 
 func millis(t time.Time) uint64 {

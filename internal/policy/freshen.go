@@ -38,7 +38,7 @@ func HeadConfirms(h http.Header, length int64, pg *page.Page) bool {
 			return false
 		}
 	}
-	return length < 0 || length == int64(len(pg.Body))
+	return length < 0 || pg.GzippedHere || length == int64(len(pg.Body))
 }
 
 func opaque(etag string) string {
