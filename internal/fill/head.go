@@ -55,6 +55,6 @@ func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched
 		return
 	}
 	p := newPage(old.Status, header, &d, now, old.Took)
-	p.Body, p.GzippedHere = append([]byte(nil), old.Body...), old.GzippedHere
+	p.Body, p.GzippedHere, p.TaggedHere = append([]byte(nil), old.Body...), old.GzippedHere, old.TaggedHere
 	f.enqueue(fl, job{key: fl.key, page: p, land: func() {}})
 }

@@ -188,7 +188,7 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 		land()
 		return
 	}
-	p.Body, p.GzippedHere = fl.buf, old.GzippedHere
+	p.Body, p.GzippedHere, p.TaggedHere = fl.buf, old.GzippedHere, old.TaggedHere
 	for c, coded := range old.Coded {
 		p.Coded[c] = bytes.Clone(coded)
 	}

@@ -96,6 +96,9 @@ func (f *Filler) store(j job) {
 	if j.mark != nil && !f.set(j.primary, j.mark) {
 		return
 	}
+	if j.page != nil && !j.page.GzippedHere {
+		j.page.Tag()
+	}
 	switch {
 	case j.page == nil:
 	case j.page.NginxReadable && f.o.GzipForNginx:

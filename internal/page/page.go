@@ -11,9 +11,12 @@
 package page
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Page is a stored response. Header and Body are owned by whoever made the page: after a cache's Get they point into
@@ -49,6 +52,8 @@ type Page struct {
 	NginxReadable bool
 	// GzippedHere says that the body is gzip, as Content-Encoding says, by this project's doing: the backend sent it plain.
 	GzippedHere bool
+	// TaggedHere says that the entity tag is this project's, made from the body: the backend does not know it.
+	TaggedHere bool
 	// BodyOnly marks a page made up from a bare body that an app stored by itself under the page key.
 	BodyOnly bool
 
@@ -137,8 +142,27 @@ func (p *Page) KeepUntil() time.Time {
 	return until
 }
 
-// Validatable tells whether the backend could confirm the page: whether it has an entity tag or a date of modification.
-func (p *Page) Validatable() bool { return p.Field("Etag") != nil || p.Field("Last-Modified") != nil }
+// Validatable tells whether the backend could confirm the page: whether it has an entity tag of the backend's or a date of
+// modification.
+func (p *Page) Validatable() bool { return p.BackendTag() != nil || p.Field("Last-Modified") != nil }
+
+// BackendTag returns the entity tag that the backend gave the page, nil for none.
+func (p *Page) BackendTag() []byte {
+	if p.TaggedHere {
+		return nil
+	}
+	return p.Field("Etag")
+}
+
+// Tag gives a page without an entity tag a strong one, made from its body, which must not change any more: the same body
+// has the same tag, whenever and wherever it was stored.
+func (p *Page) Tag() {
+	if p.Status != http.StatusOK || p.Field("Etag") != nil {
+		return
+	}
+	p.Header = fmt.Appendf(p.Header, "Etag: \"%x-%016x\"\r\n", len(p.Body), xxhash.Sum64(p.Body))
+	p.TaggedHere = true
+}
 
 // UsableStale tells whether a page that is no longer fresh may be served at now because the backend failed.
 func (p *Page) UsableStale(now time.Time) bool { return now.Before(p.StaleUntil) }

@@ -13,7 +13,7 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "pgp" and the version
-//	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable, 16 gzip by this project
+//	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable, 16 gzip, 32 entity tag by this project
 //	5       1     zero
 //	6       2     status
 //	8       8     stored at
@@ -43,6 +43,7 @@ const (
 	bitNoStale   = 4
 	bitImmutable = 8
 	bitGzipped   = 16
+	bitTagged    = 32
 
 	// maxHeader bounds the header block of a page: a backend's fields beyond it keep the page out of the cache.
 	maxHeader = 64 << 10
@@ -181,7 +182,7 @@ func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err
 
 func (p *Page) bits(whole bool) byte {
 	return bitIf(bitReadable, p.NginxReadable) | bitIf(bitWhole, whole) | bitIf(bitNoStale, p.NoStale) |
-		bitIf(bitImmutable, p.Immutable) | bitIf(bitGzipped, p.GzippedHere)
+		bitIf(bitImmutable, p.Immutable) | bitIf(bitGzipped, p.GzippedHere) | bitIf(bitTagged, p.TaggedHere)
 }
 
 func bitIf(bit byte, set bool) byte {
@@ -196,6 +197,7 @@ func (p *Page) setBits(b byte) {
 	p.NoStale = b&bitNoStale != 0
 	p.Immutable = b&bitImmutable != 0
 	p.GzippedHere = b&bitGzipped != 0
+	p.TaggedHere = b&bitTagged != 0
 }
 
 func millis(t time.Time) uint64 {

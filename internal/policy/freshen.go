@@ -13,7 +13,7 @@ func Conditions(h http.Header, pg *page.Page) bool {
 	if pg.BodyOnly || pg.Mark() || pg.Status == 0 {
 		return false
 	}
-	etag, modified := pg.Field("Etag"), pg.Field("Last-Modified")
+	etag, modified := pg.BackendTag(), pg.Field("Last-Modified")
 	if etag != nil {
 		h.Set("If-None-Match", string(etag))
 	}
