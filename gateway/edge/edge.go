@@ -54,12 +54,13 @@ func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
 		return false
 	}
 	var mark *page.Page
+	key := s.visit.Key
 	if s.page.Mark() {
 		s.mark, s.page = s.page, page.Page{}
 		defer s.mark.Release()
 		mark = &s.mark
 		s.variant = door.AppendVariantKey(s.variant[:0], ctx, &s.visit, mark)
-		if !e.get(s.variant, &s.page) {
+		if key = s.variant; !e.get(key, &s.page) {
 			return false
 		}
 	}
@@ -80,6 +81,9 @@ func (e *Edge) hit(ctx *fasthttp.RequestCtx, s *scratch) bool {
 		}
 	}
 	door.WritePage(ctx, &s.visit, &s.page, now)
+	if s.page.Uncoded && s.visit.TakesCoding() {
+		e.Door.Fill.CodeBehind(key)
+	}
 	e.Door.Hit(ctx, &s.visit, outcome, &s.page, now)
 	return true
 }

@@ -45,8 +45,10 @@ func WriteAnswer(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, now time.Ti
 	} else if age := a.Header.Get("Age"); age != "" {
 		resp.Header.Set("Age", age)
 	}
-	if a.Page != nil && a.Page.GzippedHere {
+	if a.VariesByCoding {
 		varyByCoding(&resp.Header)
+	}
+	if a.Page != nil && a.Page.GzippedHere {
 		weaken(&resp.Header)
 	}
 	resp.Header.Add("Via", via)

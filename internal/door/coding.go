@@ -85,6 +85,20 @@ func choose(accept string, p *page.Page) (best page.Coding, ok bool) {
 	return best, ok
 }
 
+// TakesCoding tells whether a visitor would rather have a page of text in one of the codings.
+func (v *Visit) TakesCoding() bool {
+	if v.fields.acceptEncoding == "" {
+		return false
+	}
+	w := parseWeights(v.fields.acceptEncoding)
+	for c := range page.Coding(page.Codings) {
+		if w.of(c) > max(w.identity, 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // acceptsGzip tells whether a client takes gzip. A request without the field would take any coding; it gets the plain
 // body, which nobody fails to read.
 func acceptsGzip(accept string) bool {

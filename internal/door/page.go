@@ -41,7 +41,7 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	resp.Header.Add("Via", via)
 	var buf [64]byte
 	resp.Header.SetBytesV("Cache-Status", appendHit(buf[:0], p, now))
-	if p.IsCoded() || p.GzippedHere {
+	if p.VariesByCoding() {
 		varyByCoding(&resp.Header)
 	}
 	if p.GzippedHere {

@@ -89,6 +89,9 @@ func explainPage(w io.Writer, p *page.Page, now time.Time) {
 			fmt.Fprintf(w, ", %d in %s", len(coded), page.Coding(c))
 		}
 	}
+	if p.Uncoded {
+		fmt.Fprint(w, ", not coded yet")
+	}
 	fmt.Fprintln(w)
 	if p.BodyOnly {
 		fmt.Fprintln(w, "by        an application, or another program: a bare body, served as nginx serves it")

@@ -69,6 +69,8 @@ type Answer struct {
 	Outcome string        // one of metrics' outcomes
 	Reason  policy.Reason // why it was a pass, or why a miss is not stored
 	Stored  bool          // a miss that is being stored
+	// VariesByCoding says that later answers of the page may depend on Accept-Encoding, though this one does not.
+	VariesByCoding bool
 	// Page holds the times of an answer from the cache, without its bytes; nil for one from the backend.
 	Page *page.Page
 }
@@ -97,6 +99,8 @@ type Options struct {
 	LockWait time.Duration
 	// Codings are what pages of text are kept in beside the plain body; none by default.
 	Codings []page.Coding
+	// NginxReads says that the cache gives the bodies of pages that nginx may read to nginx: those are not kept in codings.
+	NginxReads bool
 	// GzipForNginx stores the bodies that nginx may read as gzip, where they gain: its configuration has to know.
 	GzipForNginx bool
 	// Refreshes bounds the fetches that are made behind visitors who were given the old page; default 16.
@@ -117,6 +121,7 @@ type Filler struct {
 	flights   flights
 	passing   passing
 	storer    *storer
+	coder     *coder
 	purges    *purge.Log    // this process's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
 
@@ -146,6 +151,10 @@ func New(o Options) *Filler {
 	f.flights.byKey = make(map[string]*flight)
 	f.passing.init(o.PassFor)
 	f.storer = newStorer(o.Workers, o.Queue, f.store, o.Metrics)
+	f.coder = newCoder(o.Cache, o.Codings, func(err error) {
+		o.Metrics.CacheError(metrics.OpSet)
+		o.Log.Warn().Err(err).Msg("page not coded")
+	})
 	return f
 }
 
@@ -162,6 +171,7 @@ func (f *Filler) Close() error {
 	f.cancel()
 	f.flights.wait()
 	f.storer.close()
+	f.coder.close()
 	return nil
 }
 

@@ -143,6 +143,7 @@ type head struct {
 	outcome       string // of the one who started it; the others' is Collapsed unless it came from the cache
 	reason        policy.Reason
 	stored        bool
+	codable       bool       // the page may be kept in codings later
 	shared        bool       // may be given to others than the one who started it
 	page          *page.Page // the times of an answer from the cache, without its bytes
 }
@@ -264,14 +265,15 @@ func (h *head) answer(r *reader, leads bool) *Answer {
 		header = h.others
 	}
 	a := &Answer{
-		Status:        h.status,
-		Header:        header.Clone(),
-		Body:          r,
-		ContentLength: h.contentLength,
-		Outcome:       h.outcome,
-		Reason:        h.reason,
-		Stored:        h.stored,
-		Page:          h.page,
+		Status:         h.status,
+		Header:         header.Clone(),
+		Body:           r,
+		ContentLength:  h.contentLength,
+		Outcome:        h.outcome,
+		Reason:         h.reason,
+		Stored:         h.stored,
+		VariesByCoding: h.codable || h.page != nil && h.page.VariesByCoding(),
+		Page:           h.page,
 	}
 	if !leads && (h.page == nil || h.outcome == metrics.Revalidated) {
 		a.Outcome = metrics.Collapsed

@@ -106,6 +106,7 @@ func TestStalledReaderIsPutOut(t *testing.T) {
 		}
 		f.Close()
 		f.storer = newStorer(0, 0, nil, f.o.Metrics) // the cleanup closes once more
+		f.coder = newCoder(f.o.Cache, nil, nil)
 	})
 }
 

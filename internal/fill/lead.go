@@ -189,6 +189,7 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 		return
 	}
 	p.Body, p.GzippedHere, p.TaggedHere = fl.buf, old.GzippedHere, old.TaggedHere
+	p.Codable = old.Codable
 	for c, coded := range old.Coded {
 		p.Coded[c] = bytes.Clone(coded)
 	}
@@ -228,6 +229,7 @@ func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) {
 	}
 	err := f.give(fl, x, &head{
 		others: policy.Stored(resp.Header, now), key: where.only, mark: where.mark, stored: true, shared: d.Share,
+		codable: (f.codable(d.NginxReadable) || f.o.GzipForNginx && d.NginxReadable) && page.Codable(resp.Status, resp.Header),
 	})
 	switch {
 	case err != nil:

@@ -103,8 +103,8 @@ func (f *Filler) store(j job) {
 	case j.page == nil:
 	case j.page.NginxReadable && f.o.GzipForNginx:
 		j.page.GzipBody()
-	default:
-		j.page.Encode(f.o.Codings)
+	case f.codable(j.page.NginxReadable) && !j.page.IsCoded():
+		j.page.MayCode()
 	}
 	if j.page != nil && f.set(j.key, j.page) {
 		f.o.Metrics.Stored.Inc()

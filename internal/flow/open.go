@@ -63,6 +63,7 @@ func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, po
 		KeyFields:    key.FieldNames(),
 		Codings:      codings(c),
 		GzipForNginx: c.Nginx.Gzip,
+		NginxReads:   len(c.Cache.Servers) > 0,
 		Workers:      c.Store.Workers,
 		Queue:        c.Store.Queue,
 		PassFor:      passFor,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -71,9 +72,17 @@ const (
 	codeUpTo = 4 << 20
 )
 
+// MayCode notes of a page that is to be stored whether it can be kept in codings too, later, when it turns out that it is
+// wanted twice: that takes longer than all else about a page.
+func (p *Page) MayCode() {
+	p.Codable = p.encodable()
+	p.Uncoded = p.Codable && len(p.Body) >= codeFrom && len(p.Body) <= codeUpTo
+}
+
 // Encode adds the codings to a page that gain from them: a plain text that may be transformed, and each coding only if it
 // saves a tenth. The page's body must not change any more.
 func (p *Page) Encode(codings []Coding) {
+	p.Uncoded = false
 	if len(p.Body) < codeFrom || len(p.Body) > codeUpTo || !p.encodable() {
 		return
 	}
@@ -113,19 +122,27 @@ func coded(c Coding, body []byte) []byte {
 	return bytes.Clone(b.Bytes())
 }
 
-// encodable tells whether the page is a text without a coding, and nothing forbids to transform it (RFC 9111, section
-// 5.2.2.6).
+// encodable tells whether the page is a text without a coding, and nothing forbids to transform it.
 func (p *Page) encodable() bool {
-	if p.Status != 200 || p.Field("Content-Encoding") != nil || p.Field("Content-Range") != nil {
+	if p.Status != http.StatusOK || p.Field("Content-Encoding") != nil || !isText(string(p.Field("Content-Type"))) {
 		return false
 	}
 	transform := true
 	p.EachField(func(name, value []byte) {
-		if string(name) == "Cache-Control" && bytes.Contains(bytes.ToLower(value), []byte("no-transform")) {
-			transform = false
-		}
+		transform = transform && !(string(name) == "Cache-Control" && forbidsTransform(string(value)))
 	})
-	return transform && isText(string(p.Field("Content-Type")))
+	return transform
+}
+
+// Codable tells whether a response with that status and those fields makes a page that may be kept in codings.
+func Codable(status int, h http.Header) bool {
+	return status == http.StatusOK && len(h["Content-Encoding"]) == 0 && isText(h.Get("Content-Type")) &&
+		!forbidsTransform(strings.Join(h["Cache-Control"], ","))
+}
+
+// forbidsTransform tells whether a Cache-Control has no-transform (RFC 9111, section 5.2.2.6).
+func forbidsTransform(cacheControl string) bool {
+	return strings.Contains(strings.ToLower(cacheControl), "no-transform")
 }
 
 // isText tells whether bodies of a media type are usually text.
@@ -149,3 +166,6 @@ func (p *Page) IsCoded() bool {
 	}
 	return false
 }
+
+// VariesByCoding tells whether answers from the page depend on Accept-Encoding, now or once it has been coded.
+func (p *Page) VariesByCoding() bool { return p.Codable || p.GzippedHere || p.IsCoded() }

@@ -54,6 +54,9 @@ type Page struct {
 	GzippedHere bool
 	// TaggedHere says that the entity tag is this project's, made from the body: the backend does not know it.
 	TaggedHere bool
+	// Codable says that the page is a text that may be kept in codings, so that its answers depend on Accept-Encoding;
+	// Uncoded that nobody has tried to code it yet.
+	Codable, Uncoded bool
 	// BodyOnly marks a page made up from a bare body that an app stored by itself under the page key.
 	BodyOnly bool
 

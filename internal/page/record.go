@@ -14,7 +14,7 @@ import (
 //	offset  size  what
 //	0       4     magic "pgp" and the version
 //	4       1     bits: 1 nginx-readable, 2 the body follows the record, 4 never stale, 8 immutable, 16 gzip, 32 entity tag by this project
-//	5       1     zero
+//	5       1     bits: 1 text that may be coded, 2 not coded yet
 //	6       2     status
 //	8       8     stored at
 //	16      8     fresh until
@@ -45,6 +45,9 @@ const (
 	bitGzipped   = 16
 	bitTagged    = 32
 
+	bitCodable = 1
+	bitUncoded = 2
+
 	// maxHeader bounds the header block of a page: a backend's fields beyond it keep the page out of the cache.
 	maxHeader = 64 << 10
 )
@@ -66,7 +69,7 @@ func (p *Page) AppendRecord(dst []byte, whole bool) ([]byte, error) {
 		return dst, ErrHeaderTooLarge
 	}
 	start := len(dst)
-	dst = append(dst, 'p', 'g', 'p', recordVersion, p.bits(whole), 0)
+	dst = append(dst, 'p', 'g', 'p', recordVersion, p.bits(whole), p.codingBits())
 	le := binary.LittleEndian
 	dst = le.AppendUint16(dst, uint16(p.Status))
 	dst = le.AppendUint64(dst, millis(p.StoredAt))
@@ -167,7 +170,7 @@ func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err
 	if le.Uint64(item[end:]) != xxhash.Sum64(item[:end]) || !validHeader(item[recordFixed:end]) {
 		return nil, false, 0, ErrRecord
 	}
-	p.setBits(item[4])
+	p.setBits(item[4], item[5])
 	p.Status = int(le.Uint16(item[atStatus:]))
 	p.StoredAt = fromMillis(le.Uint64(item[atStored:]))
 	p.FreshUntil = fromMillis(le.Uint64(item[atFresh:]))
@@ -185,6 +188,8 @@ func (p *Page) bits(whole bool) byte {
 		bitIf(bitImmutable, p.Immutable) | bitIf(bitGzipped, p.GzippedHere) | bitIf(bitTagged, p.TaggedHere)
 }
 
+func (p *Page) codingBits() byte { return bitIf(bitCodable, p.Codable) | bitIf(bitUncoded, p.Uncoded) }
+
 func bitIf(bit byte, set bool) byte {
 	if set {
 		return bit
@@ -192,7 +197,9 @@ func bitIf(bit byte, set bool) byte {
 	return 0
 }
 
-func (p *Page) setBits(b byte) {
+func (p *Page) setBits(b, coding byte) {
+	p.Codable = coding&bitCodable != 0
+	p.Uncoded = coding&bitUncoded != 0
 	p.NginxReadable = b&bitReadable != 0
 	p.NoStale = b&bitNoStale != 0
 	p.Immutable = b&bitImmutable != 0

@@ -67,6 +67,14 @@ type Fence interface {
 	Purges(ctx context.Context, key []byte) (purge.Entries, error)
 }
 
+// Updater is what a cache can do besides: change a page where it lies.
+type Updater interface {
+	// Update reads the page of a key, has fn change it, and stores the result, unless something else has been stored or
+	// removed meanwhile; what was is not an error, nor that there is no page. fn returns false to leave all as it is.
+	// The page and its bytes are fn's while it runs.
+	Update(ctx context.Context, key []byte, fn func(p *page.Page) bool) error
+}
+
 // Sizes are what a cache in this process holds.
 type Sizes struct {
 	Pages     uint64 // items: a mark and each variant count as one

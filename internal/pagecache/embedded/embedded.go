@@ -30,7 +30,10 @@ type Cache struct {
 	clock func() time.Time
 }
 
-var _ pagecache.Cache = (*Cache)(nil)
+var (
+	_ pagecache.Cache   = (*Cache)(nil)
+	_ pagecache.Updater = (*Cache)(nil)
+)
 
 // New makes an empty Cache.
 func New(o Options) (*Cache, error) {
@@ -42,7 +45,6 @@ func New(o Options) (*Cache, error) {
 		MemoryLimit: o.Memory,
 		ItemSizeMax: int(min(max(o.MaxBody, 1<<20)+overhead, 1<<30)),
 		KeyMax:      keyMax,
-		NoCAS:       true,
 		LRU:         store.LRU{Segmented: true}, // a crawler that reads every page once pushes out no page that visitors read
 		Now:         func() int64 { return o.Now().Unix() },
 	})
@@ -78,10 +80,19 @@ func (l *loan) Release() {
 
 // Get implements pagecache.Cache. It allocates nothing for a page in one piece.
 func (c *Cache) Get(_ context.Context, key []byte, p *page.Page) error {
-	item, ok := c.store.Get(key)
-	if !ok {
+	if _, ok := c.get(key, p); !ok {
 		return pagecache.ErrMiss
 	}
+	return nil
+}
+
+// get reads a page, and the id of what it was read from.
+func (c *Cache) get(key []byte, p *page.Page) (cas uint64, ok bool) {
+	item, ok := c.store.Get(key)
+	if !ok {
+		return 0, false
+	}
+	cas = item.CAS()
 	l := loans.Get().(*loan)
 	value, whole := item.Bytes()
 	if whole {
@@ -97,37 +108,59 @@ func (c *Cache) Get(_ context.Context, key []byte, p *page.Page) error {
 	if err := p.DecodeWhole(value); err != nil {
 		*p = page.Page{}
 		l.Release()
-		return pagecache.ErrMiss
+		return 0, false
 	}
 	p.SetReleaser(l)
-	return nil
+	return cas, true
 }
 
 // Set implements pagecache.Cache.
 func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
+	status, err := c.commit(key, p, store.Set, 0)
+	if err == nil && status != store.Stored {
+		err = errors.New("embedded: the store refused the page")
+	}
+	return err
+}
+
+// Update implements pagecache.Updater.
+func (c *Cache) Update(_ context.Context, key []byte, fn func(*page.Page) bool) error {
+	var p page.Page
+	cas, ok := c.get(key, &p)
+	if !ok {
+		return nil
+	}
+	defer p.Release()
+	if !fn(&p) {
+		return nil
+	}
+	_, err := c.commit(key, &p, store.CAS, cas)
+	return err
+}
+
+// commit writes a page on the terms of mode.
+func (c *Cache) commit(key []byte, p *page.Page, mode store.Mode, cas uint64) (store.Status, error) {
 	record, err := p.AppendRecord(make([]byte, 0, p.RecordLen()), true)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// The store's clock ticks in seconds; the page's own times are exact, so the item may end a little later.
 	pending, err := c.store.Alloc(key, 0, p.KeepUntil().Unix()+1, len(record)+p.BodiesLen())
 	switch {
 	case errors.Is(err, store.ErrKey):
-		return pagecache.ErrKey
+		return 0, pagecache.ErrKey
 	case errors.Is(err, store.ErrTooLarge):
-		return pagecache.ErrTooLarge
+		return 0, pagecache.ErrTooLarge
 	case err != nil:
-		return err
+		return 0, err
 	}
 	pending.Write(record)
 	pending.Write(p.Body)
 	for _, coded := range p.Coded {
 		pending.Write(coded)
 	}
-	if status, _ := pending.Commit(store.Set, 0); status != store.Stored {
-		return errors.New("embedded: the store refused the page")
-	}
-	return nil
+	status, _ := pending.Commit(mode, cas)
+	return status, nil
 }
 
 // Delete implements pagecache.Cache.

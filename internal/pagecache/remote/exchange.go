@@ -32,7 +32,8 @@ func (c *Cache) do(key []byte, exchange func() error) error {
 		err = exchange()
 	}
 	switch {
-	case err == nil, errors.Is(err, memcache.ErrCacheMiss), errors.Is(err, memcache.ErrNotStored):
+	case err == nil, errors.Is(err, memcache.ErrCacheMiss), errors.Is(err, memcache.ErrNotStored),
+		errors.Is(err, memcache.ErrCASConflict):
 		srv.answered()
 		if errors.Is(err, memcache.ErrCacheMiss) {
 			return nil
