@@ -18,6 +18,7 @@ import (
 	"pagegate/internal/config"
 	"pagegate/internal/door"
 	"pagegate/internal/flow"
+	"pagegate/internal/loop"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/pagecache/embedded"
 	"pagegate/internal/policy"
@@ -36,6 +37,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		OpenCache: openCache,
 		Handler: func(d *door.Door, c pagecache.Cache) fasthttp.RequestHandler {
 			return (&edge.Edge{Door: d, Cache: c}).Handle
+		},
+		Fast: func(d *door.Door, c pagecache.Cache) loop.Fast {
+			return (&edge.Edge{Door: d, Cache: c}).Fast
 		},
 		Welcome: welcome,
 	}, args, stdout, stderr)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pagegate/internal/epoll"
 )
 
 // readSize is the size in bytes of a worker's read buffer: what one wake-up of a connection takes in.
@@ -25,8 +27,7 @@ const goschedEvery = 32
 // goroutine.
 type worker struct {
 	srv      *Server
-	epoll    int
-	wake     int // an eventfd that ends a wait
+	poll     *epoll.Poll
 	conns    map[int32]*conn
 	buf      []byte
 	vec      []unix.Iovec
@@ -53,31 +54,14 @@ type conn struct {
 }
 
 func newWorker(srv *Server) (*worker, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	poll, err := epoll.New()
 	if err != nil {
 		return nil, err
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(epoll)
-		return nil, err
-	}
-	w := &worker{srv: srv, epoll: epoll, wake: wake, conns: make(map[int32]*conn), buf: make([]byte, readSize)}
-	if err := w.register(wake, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
-		w.close()
-		return nil, err
-	}
-	return w, nil
+	return &worker{srv: srv, poll: poll, conns: make(map[int32]*conn), buf: make([]byte, readSize)}, nil
 }
 
-func (w *worker) close() {
-	unix.Close(w.wake)
-	unix.Close(w.epoll)
-}
-
-func (w *worker) register(fd, op int, events uint32) error {
-	return unix.EpollCtl(w.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
-}
+func (w *worker) close() { w.poll.Close() }
 
 // hand gives an accepted connection to the worker. Any goroutine may call it.
 func (w *worker) hand(k *caller) {
@@ -88,10 +72,7 @@ func (w *worker) hand(k *caller) {
 }
 
 // signal ends the worker's wait.
-func (w *worker) signal() {
-	var one = [8]byte{1}
-	_, _ = unix.Write(w.wake, one[:])
-}
+func (w *worker) signal() { w.poll.Ring() }
 
 // run serves until the worker is told to stop.
 func (w *worker) run() {
@@ -101,13 +82,14 @@ func (w *worker) run() {
 		if wakes%goschedEvery == 0 {
 			runtime.Gosched()
 		}
-		n, err := w.wait(events)
+		n, err := w.poll.Wait(events, waitMillis, len(w.ready) > 0)
 		if err != nil {
 			return
 		}
 		w.now = w.srv.clock()
-		for _, ev := range events[:n] {
-			if int(ev.Fd) == w.wake {
+		for i := range events[:n] {
+			ev := &events[i]
+			if w.poll.Rang(ev) {
 				w.takeIn()
 				continue
 			}
@@ -120,30 +102,8 @@ func (w *worker) run() {
 	}
 }
 
-// wait looks twice without blocking before it goes to sleep. Between the looks the thread lets others run: clients on the
-// same machine ask for more meanwhile, and neither they nor the worker pay for a sleep and a wake-up.
-func (w *worker) wait(events []unix.EpollEvent) (int, error) {
-	for look := range 2 {
-		if look > 0 {
-			yieldThread()
-		}
-		n, err := pollNow(w.epoll, events)
-		if n > 0 || err != nil || len(w.ready) > 0 {
-			return n, err
-		}
-	}
-	for {
-		n, err := unix.EpollWait(w.epoll, events, waitMillis)
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
-}
-
 // takeIn begins to serve the sockets that were handed over.
 func (w *worker) takeIn() {
-	var count [8]byte
-	_, _ = unix.Read(w.wake, count[:])
 	w.mu.Lock()
 	inbox := w.inbox
 	w.inbox = nil
@@ -151,7 +111,7 @@ func (w *worker) takeIn() {
 	for _, k := range inbox {
 		c := &conn{fd: k.id}
 		c.srv, c.stats, c.id, c.caller = w.srv, &w.stats, k.id, k
-		if err := w.register(c.fd, unix.EPOLL_CTL_ADD, socketEvents); err != nil {
+		if err := w.poll.Add(c.fd, epoll.Events); err != nil {
 			w.release(k)
 			continue
 		}
@@ -160,20 +120,15 @@ func (w *worker) takeIn() {
 	}
 }
 
-// socketEvents are what a connection's socket tells of, each once when it becomes true: the kernel need not look at a
-// socket again that has been dealt with, and nothing has to be registered anew.
-const socketEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
-
 // serve does what a connection's event allows and tells whether the connection goes on.
 func (w *worker) serve(c *conn, events uint32) bool {
-	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-	c.readable = c.readable || events&(unix.EPOLLIN|ended) != 0
-	c.hungUp = c.hungUp || events&ended != 0
+	c.readable = c.readable || events&(unix.EPOLLIN|epoll.Ended) != 0
+	c.hungUp = c.hungUp || events&epoll.Ended != 0
 	switch {
 	case c.waiting:
 		return true
 	case c.writing:
-		return events&(unix.EPOLLOUT|ended) == 0 || w.resume(c)
+		return events&(unix.EPOLLOUT|epoll.Ended) == 0 || w.resume(c)
 	}
 	return w.read(c)
 }
@@ -222,7 +177,7 @@ func (w *worker) readValue(c *conn) bool {
 // receive reads once. Nothing got means that the connection waits for more, or, without more, is over. A read that
 // leaves room has emptied the socket (epoll(7)).
 func (w *worker) receive(c *conn, b []byte) (got int, more bool) {
-	got, err := readNow(c.fd, b)
+	got, err := epoll.ReadNow(c.fd, b)
 	if got == 0 {
 		c.readable = false
 		return 0, errors.Is(err, unix.EAGAIN)
@@ -328,7 +283,7 @@ func (w *worker) resume(c *conn) bool {
 func (w *worker) flush(c *conn) (done bool, err error) {
 	for !c.out.empty() {
 		w.vec = c.out.vectors(w.vec[:0])
-		n, err := writeNow(c.fd, w.vec)
+		n, err := epoll.WriteNow(c.fd, w.vec)
 		if errors.Is(err, unix.EAGAIN) {
 			return false, nil
 		}
@@ -360,7 +315,7 @@ func (w *worker) release(k *caller) {
 func (w *worker) handOver(c *conn) {
 	delete(w.conns, int32(c.fd))
 	c.session.end()
-	_ = w.register(c.fd, unix.EPOLL_CTL_DEL, 0)
+	_ = w.poll.Remove(c.fd)
 	w.srv.watching.Go(func() {
 		file := os.NewFile(uintptr(c.fd), "watcher") // the socket is its own from here on
 		defer func() {

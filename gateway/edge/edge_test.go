@@ -16,10 +16,11 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
-	"github.com/valyala/fasthttp/fasthttputil"
 
 	"pagegate/internal/door"
 	"pagegate/internal/fill"
+	"pagegate/internal/listen"
+	"pagegate/internal/loop"
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
 	"pagegate/internal/pagecache/embedded"
@@ -107,22 +108,36 @@ func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 	return &Edge{Door: &door.Door{Key: key, Policy: pol, Fill: f, Metrics: m, Log: zerolog.Nop()}, Cache: cache}
 }
 
-// serve lets a front answer connections in memory, and returns what dials one.
+// serve lets a front answer connections as the program does, from event loops, and returns what dials one.
 func serve(t testing.TB, e *Edge) func() net.Conn {
 	t.Helper()
-	l := fasthttputil.NewInmemoryListener()
-	server := door.NewServer(e.Handle, zerolog.Nop())
+	l, err := listen.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := loop.New(loop.Options{
+		Fast: e.Fast, Server: door.NewServer(e.Handle, zerolog.Nop()), Patient: listen.Patient, IdleTimeout: time.Minute, Workers: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = server.Serve(l)
+		if err := server.Serve(l.(loop.Listener)); err != nil {
+			t.Error(err)
+		}
 	}()
 	t.Cleanup(func() {
-		_ = server.Shutdown()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := server.ShutdownWithContext(ctx); err != nil {
+			t.Error(err)
+		}
 		<-ended
 	})
 	return func() net.Conn {
-		c, err := l.Dial()
+		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,9 @@ type Config struct {
 	// Listen is where clients, or nginx, connect: host:port or unix:/path. Default 127.0.0.1:8080 for the gateway,
 	// 127.0.0.1:8082 for the filler.
 	Listen string `yaml:"listen"`
+	// EventLoop has hits answered by event loops instead of a goroutine for each connection, where pages are kept in the
+	// process's own store; default true. The answers are the same. Not for a filler.
+	EventLoop bool `yaml:"event_loop"`
 	// Admin is where health, metrics and profiles are served; empty for nowhere, the default.
 	Admin string `yaml:"admin"`
 	// Backend is where pages come from: http://host:port, https://host:port, http+unix:///path.sock, file:///dir, demo:.
@@ -246,6 +249,7 @@ func Default(p Program) *Config {
 		Store:         Store{Workers: 4, Queue: 256},
 		Log:           Log{Level: "info", Access: AccessOff, OneIn: 1},
 	}
+	c.EventLoop = p == Gateway
 	if p == Filler {
 		c.Listen = "127.0.0.1:8082"
 		c.Memory = 0

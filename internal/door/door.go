@@ -57,6 +57,8 @@ type Visit struct {
 	Fill   bool           // may besides take part in a shared fill
 	Why    policy.Reason  // why one of them is false
 	Wishes policy.Wishes  // what the client asks of a cache
+	// Lend says that an answer from the cache may have the page's own bytes for its body: the page outlives the answer.
+	Lend   bool
 	fields fields
 }
 
@@ -65,16 +67,29 @@ var errNoHost = errors.New("the Host field is missing")
 // Enter reads a request into v, or answers it with 400 and returns false. It allocates nothing once v's buffers have
 // grown.
 func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
-	h := &ctx.Request.Header
-	status, err := strict(h)
-	if err == nil {
-		status, err = http.StatusBadRequest, d.read(h, v)
-	}
-	if err != nil {
+	if status, err := d.look(ctx, v); err != nil {
 		d.Metrics.Request(policy.DefaultRule, metrics.Refused)
 		writeText(ctx, status, err.Error())
 		ctx.SetConnectionClose()
 		return false
+	}
+	return true
+}
+
+// Look is Enter without an answer: a request that it does not take is Enter's to refuse.
+func (d *Door) Look(ctx *fasthttp.RequestCtx, v *Visit) bool {
+	_, err := d.look(ctx, v)
+	return err == nil
+}
+
+// look reads a request into v, or says what is wrong with it and the status to refuse it with.
+func (d *Door) look(ctx *fasthttp.RequestCtx, v *Visit) (status int, err error) {
+	h := &ctx.Request.Header
+	if status, err := strict(h); err != nil {
+		return status, err
+	}
+	if err := d.read(h, v); err != nil {
+		return http.StatusBadRequest, err
 	}
 	v.fields.read(h)
 	v.Policy = d.Policy.For(alias(v.URI))
@@ -82,7 +97,7 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	if v.Fill = v.Share && pagekey.Canonical(h.RequestURI()); v.Share && !v.Fill {
 		v.Why = policy.ReasonSpelling
 	}
-	return true
+	return 0, nil
 }
 
 func (d *Door) read(h *fasthttp.RequestHeader, v *Visit) (err error) {

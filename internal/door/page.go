@@ -16,8 +16,12 @@ import (
 )
 
 // WritePage answers a visit from a page in the cache. The page's bytes are copied into the response, so the caller may
-// release it at once.
-func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) {
+// release it at once, unless the visit says that they may be lent. Then it returns false, and the response is empty, for an
+// answer that has to be made while it is sent.
+func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) bool {
+	if v.Lend && gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding) {
+		return false
+	}
 	resp := &ctx.Response
 	resp.SetStatusCode(p.Status)
 	dated := false
@@ -64,8 +68,13 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 			setCoding(&resp.Header, c)
 			body = p.Coded[c]
 		}
-		resp.SetBody(body)
+		if v.Lend {
+			resp.SetBodyRaw(body)
+		} else {
+			resp.SetBody(body)
+		}
 	}
+	return true
 }
 
 // setRange answers with parts of the plain body, and tells whether the request's Range is one to be followed.

@@ -21,6 +21,7 @@ import (
 	"pagegate/internal/config"
 	"pagegate/internal/door"
 	"pagegate/internal/listen"
+	"pagegate/internal/loop"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
 )
@@ -32,6 +33,8 @@ type Program struct {
 	OpenCache func(*config.Config, *policy.Policy) (pagecache.Cache, error)
 	// Handler makes the request handler over what both doors share.
 	Handler func(*door.Door, pagecache.Cache) fasthttp.RequestHandler
+	// Fast, if set, makes what answers requests that need no wait, from a cache in this process.
+	Fast func(*door.Door, pagecache.Cache) loop.Fast
 	// Welcome, if set, prints where to look and what to try once the program listens.
 	Welcome func(w io.Writer, c *config.Config, addr net.Addr)
 }
@@ -104,7 +107,10 @@ func serve(ctx context.Context, p Program, c *config.Config, args []string, stdo
 	defer signal.Stop(hangups)
 
 	log := h.log()
-	server := door.NewServer(h.handle, log)
+	server, err := h.server(l, log)
+	if err != nil {
+		return err
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	log.Info().Str("listen", l.Addr().String()).Str("backend", withoutSecret(c.Backend)).
@@ -127,7 +133,7 @@ func serve(ctx context.Context, p Program, c *config.Config, args []string, stdo
 }
 
 // drain lets the requests under way end, up to the bound, and tells whether some did not.
-func drain(server *fasthttp.Server, bound time.Duration, log zerolog.Logger) (cutOff bool, err error) {
+func drain(server server, bound time.Duration, log zerolog.Logger) (cutOff bool, err error) {
 	log.Info().Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 	"pagegate/internal/config"
 	"pagegate/internal/door"
 	"pagegate/internal/fill"
+	"pagegate/internal/loop"
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
@@ -23,6 +24,7 @@ type generation struct {
 	log     zerolog.Logger
 	door    *door.Door
 	handler fasthttp.RequestHandler
+	fast    loop.Fast // nil for a program without
 	cache   pagecache.Cache
 	ownsIt  bool // the cache ends with the generation
 	from    origin.Origin
@@ -62,6 +64,9 @@ func (h *house) newGeneration(c *config.Config) (g *generation, err error) {
 	}
 	g.door.LogTo(accessLog(c, g.log))
 	g.handler = h.program.Handler(g.door, g.cache)
+	if h.program.Fast != nil {
+		g.fast = h.program.Fast(g.door, g.cache)
+	}
 	return g, nil
 }
 

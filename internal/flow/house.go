@@ -16,6 +16,7 @@ import (
 	"pagegate/internal/admin"
 	"pagegate/internal/config"
 	"pagegate/internal/metrics"
+	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/purge"
 )
@@ -78,6 +79,14 @@ func (h *house) handle(ctx *fasthttp.RequestCtx) {
 	g.handler(ctx)
 }
 
+// fast answers a request by the present generation, if that takes no wait. What it lends belongs to the process's own
+// store, which outlives every generation.
+func (h *house) fast(ctx *fasthttp.RequestCtx, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
+	g := h.enter()
+	defer g.leave()
+	return g.fast(ctx, dst)
+}
+
 // enter returns the present generation, which does not end before its leave is called.
 func (h *house) enter() *generation {
 	for {
@@ -117,6 +126,7 @@ func restartNeeded(old, now *config.Config) error {
 		old, now any
 	}{
 		{"listen", old.Listen, now.Listen}, {"admin", old.Admin, now.Admin}, {"memory", old.Memory, now.Memory},
+		{"event_loop", old.EventLoop, now.EventLoop},
 		{"cache.servers (from none or to none)", len(old.Cache.Servers) == 0, len(now.Cache.Servers) == 0},
 	} {
 		if f.old != f.now {

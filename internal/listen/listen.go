@@ -89,8 +89,20 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	return Patient(c), nil
 }
+
+// SyscallConn gives access to the socket that connections come from, which then give up on nobody by themselves.
+func (l listener) SyscallConn() (syscall.RawConn, error) {
+	s, ok := l.Listener.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("listener %s: it has no socket", l.Addr())
+	}
+	return s.SyscallConn()
+}
+
+// Patient returns a connection whose writes give up on a peer that takes nothing for WriteIdle.
+func Patient(c net.Conn) net.Conn { return &conn{Conn: c} }
 
 // conn gives each write a bound of its own.
 type conn struct {

@@ -33,19 +33,24 @@ var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 
 // nextField cuts the first field line off a block that AppendHeader made.
 func nextField(block []byte) (name, value, rest []byte) {
-	line, rest, _ := bytes.Cut(block, []byte("\r\n"))
-	name, value, _ = bytes.Cut(line, []byte(": "))
-	return name, value, rest
+	end := bytes.IndexByte(block, '\n')
+	line := block[:end-1]
+	colon := bytes.IndexByte(line, ':')
+	return line[:colon], line[colon+2:], block[end+1:]
 }
 
 // validHeader tells whether a block read back from a cache has the form that AppendHeader gives.
 func validHeader(block []byte) bool {
 	for len(block) > 0 {
-		end := bytes.Index(block, []byte("\r\n"))
-		if end < 0 || bytes.IndexByte(block[:end], ':') <= 0 || bytes.ContainsAny(block[:end], "\r\n") {
+		end := bytes.IndexByte(block, '\n')
+		if end < 1 || bytes.IndexByte(block[:end], '\r') != end-1 {
 			return false
 		}
-		block = block[end+2:]
+		colon := bytes.IndexByte(block[:end-1], ':')
+		if colon <= 0 || block[colon+1] != ' ' {
+			return false
+		}
+		block = block[end+1:]
 	}
 	return true
 }

@@ -31,9 +31,15 @@ func TestInformationalResponses(t *testing.T) {
 	if second := raw(t, gateway, get+"Connection: close\r\n\r\n", 5*time.Second); !strings.HasPrefix(second, "HTTP/1.1 200 OK") {
 		t.Errorf("a hit is answered %q", second)
 	}
-	// Answers are never overtaken.
-	pipelined := raw(t, gateway, get+"\r\n"+"GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 5*time.Second)
+	// Answers are never overtaken: those that the server still has are followed by the final one at once ...
+	const closing = "Host: x\r\nConnection: close\r\n\r\n"
+	pipelined := raw(t, gateway, "GET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTTP/1.1\r\n"+closing, 5*time.Second)
 	if strings.Contains(pipelined, "HTTP/1.1 1") || strings.Count(pipelined, "HTTP/1.1 200 OK") != 2 {
 		t.Errorf("pipelined requests are answered %q", pipelined)
+	}
+	// ... and one that has been sent is not.
+	pipelined = raw(t, gateway, get+"\r\nGET /d HTTP/1.1\r\n"+closing, 5*time.Second)
+	if hit, rest, _ := strings.Cut(pipelined, "\r\n\r\npage"); !strings.HasPrefix(hit, "HTTP/1.1 200 OK") || !strings.HasPrefix(rest, "HTTP/1.1 103 ") {
+		t.Errorf("a hit and a miss behind it are answered %q", pipelined)
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package epoll
 
 import (
 	"syscall"
@@ -10,8 +10,8 @@ import (
 // The system calls of the hot path. None of them blocks, so the scheduler need not be told before and after. Each is
 // repeated when a signal interrupts it. send and recv go a shorter way through the kernel than write and read.
 
-// readNow reads what is there. b is not empty.
-func readNow(fd int, b []byte) (int, error) {
+// ReadNow reads what is there. b is not empty.
+func ReadNow(fd int, b []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
@@ -21,8 +21,8 @@ func readNow(fd int, b []byte) (int, error) {
 	}
 }
 
-// writeNow writes as much of the vectors as the socket takes. There is at least one, and none is empty.
-func writeNow(fd int, v []unix.Iovec) (int, error) {
+// WriteNow writes as much of the vectors as the socket takes. There is at least one, and none is empty.
+func WriteNow(fd int, v []unix.Iovec) (int, error) {
 	for {
 		var n uintptr
 		var errno syscall.Errno
@@ -37,8 +37,8 @@ func writeNow(fd int, v []unix.Iovec) (int, error) {
 	}
 }
 
-// pollNow looks for events without waiting.
-func pollNow(epoll int, events []unix.EpollEvent) (int, error) {
+// PollNow looks for events without waiting.
+func PollNow(epoll int, events []unix.EpollEvent) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))),
 		uintptr(len(events)), 0, 0, 0)
 	if errno == unix.EINTR {
@@ -47,8 +47,8 @@ func pollNow(epoll int, events []unix.EpollEvent) (int, error) {
 	return result(n, errno)
 }
 
-// yieldThread lets other threads that could run go first.
-func yieldThread() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+// YieldThread lets other threads that could run go first.
+func YieldThread() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 func result(n uintptr, errno syscall.Errno) (int, error) {
 	if errno != 0 {

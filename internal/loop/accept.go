@@ -1,0 +1,57 @@
+package loop
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptor lets connections in and deals them to the workers in turn. It is the first worker's.
+type acceptor struct {
+	srv    *Server
+	fd     int
+	next   int
+	closed bool // is not waited for
+}
+
+// acceptAtOnce bounds the connections that are let in before requests have their turn again.
+const acceptAtOnce = 64
+
+func (a *acceptor) open(w *worker) error { return w.poll.Add(a.fd, unix.EPOLLIN) }
+
+// accept lets in who waits.
+func (a *acceptor) accept(w *worker) {
+	for range acceptAtOnce {
+		fd, peer, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			a.srv.admit(fd, peer, a.srv.workers[a.next%len(a.srv.workers)])
+			a.next++
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EPROTO):
+			// that one has gone
+		case errors.Is(err, unix.EAGAIN):
+			return
+		default:
+			// No descriptors or no memory: neither comes back sooner by asking. The next sweep opens again.
+			_ = w.poll.Remove(a.fd)
+			a.closed = true
+			return
+		}
+	}
+}
+
+// sweep opens again after a pause.
+func (a *acceptor) sweep(w *worker) {
+	if a.closed && a.fd >= 0 {
+		a.closed = a.open(w) != nil
+	}
+}
+
+// end lets nobody in any more.
+func (a *acceptor) end(w *worker) {
+	if a.fd >= 0 {
+		_ = w.poll.Remove(a.fd) // it goes by itself only with the last copy of the descriptor
+		unix.Close(a.fd)
+		a.fd = -1
+	}
+}
