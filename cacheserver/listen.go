@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"pagegate/internal/service"
 )
 
 // portFileEnv names a file that gets the ports that were chosen, for whoever starts the server with -p -1.
@@ -47,8 +49,15 @@ func (s *sockets) log(w io.Writer) {
 	}
 }
 
-// listen opens what -s, -p, -U and -l say: a unix socket, or TCP and UDP on each address.
+// listen takes the sockets that the service manager hands over, or else opens what -s, -p, -U and -l say: a unix socket, or TCP
+// and UDP on each address.
 func (o *options) listen() (*sockets, error) {
+	switch inherited, err := service.Inherited(); {
+	case err != nil:
+		return nil, err
+	case len(inherited.Clients)+len(inherited.Admin)+len(inherited.UDP) > 0:
+		return o.take(inherited)
+	}
 	if o.socket != "" {
 		l, err := o.listenUnix()
 		if err != nil {
@@ -75,6 +84,27 @@ func (o *options) listen() (*sockets, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// take makes use of inherited sockets, which go before all that the flags say about addresses. With -Z TCP ones speak TLS.
+func (o *options) take(inherited *service.Sockets) (s *sockets, err error) {
+	s = &sockets{udp: inherited.UDP}
+	if o.tls {
+		if s.certificates, err = newCertificates(o.ext.ssl); err != nil {
+			inherited.Close()
+			return nil, err
+		}
+	}
+	for _, l := range append(inherited.Clients, inherited.Admin...) { // there is no admin listener here: a name means nothing
+		if _, tcp := l.(*net.TCPListener); tcp {
+			s.addresses = append(s.addresses, l.Addr())
+			if o.tls {
+				l = tls.NewListener(l, s.certificates.config(""))
+			}
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return s, writePorts(s)
 }
 
 func (o *options) listenTCP(s *sockets) error {

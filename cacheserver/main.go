@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pagegate/cacheserver/server"
+	"pagegate/internal/service"
+	"pagegate/internal/version"
 )
 
 func main() {
@@ -38,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, o.usage)
 		return exitOK
 	case o.version:
-		fmt.Fprintf(stdout, "memcached %s (pagegate cacheserver)\n", server.Version)
+		fmt.Fprintf(stdout, "memcached %s (pagegate cacheserver %s)\n", server.Version, version.String())
 		return exitOK
 	case o.license:
 		fmt.Fprintln(stdout, "cacheserver is part of pagegate, Copyright (c) 2026 the pagegate authors, under the MIT License: see the file LICENSE.")
@@ -127,6 +129,9 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	defer context.AfterFunc(ctx, srv.Close)()
 	defer onHangup(cfg.Reload, stderr)()
 	tellStarter(nil)
+	manager := service.Ready()
+	defer manager.Close()
+	defer context.AfterFunc(ctx, manager.Stopping)()
 	srv.Serve()
 	if errors.Is(context.Cause(ctx), errGraceful) {
 		o.saveStore(st, stderr)

@@ -250,7 +250,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"-h", exitOK, "-p, --port int", ""},
 		{"--help", exitOK, "page_keys", ""},
-		{"-V", exitOK, "memcached 1.6.45", ""},
+		{"-V", exitOK, "memcached 1.6.45 (pagegate cacheserver devel", ""},
 		{"--nope", exitUsage, "", "unknown flag: --nope; -h lists the flags"},
 		{"-m lots", exitUsage, "", "lots"},
 		{"-m 0", exitUsage, "", "-m 0: want MiB"},

@@ -15,11 +15,11 @@ var mayImport = map[string][]string{
 	"gateway/edge":                     {"internal/door", "internal/metrics", "internal/page", "internal/pagecache", "internal/policy"},
 	"filler":                           {"filler/handler", "internal/config", "internal/door", "internal/flow", "internal/pagecache"},
 	"filler/handler":                   {"internal/door"},
-	"cacheserver":                      {"cacheserver/server", "cacheserver/store"},
+	"cacheserver":                      {"cacheserver/server", "cacheserver/store", "internal/service", "internal/version"},
 	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store", "internal/epoll"},
 	"cacheserver/protocol":             {},
 	"cacheserver/store":                {},
-	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/loop", "internal/metrics", "internal/origin", "internal/page", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "internal/purge", "nginx"},
+	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/loop", "internal/metrics", "internal/origin", "internal/page", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "internal/purge", "internal/service", "internal/version", "nginx"},
 	"internal/door":                    {"internal/fill", "internal/metrics", "internal/origin", "internal/page", "internal/pagekey", "internal/policy", "internal/purge"},
 	"internal/fill":                    {"internal/metrics", "internal/origin", "internal/page", "internal/pagecache", "internal/policy", "internal/purge"},
 	"internal/origin":                  {"internal/origin/demo", "internal/origin/files"},
@@ -43,6 +43,8 @@ var mayImport = map[string][]string{
 	"internal/ring":                    {},
 	"internal/listen":                  {},
 	"internal/realproc":                {},
+	"internal/service":                 {},
+	"internal/version":                 {},
 	"nginx":                            {},
 }
 

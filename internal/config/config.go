@@ -31,6 +31,9 @@ type Config struct {
 	// EventLoop has hits answered by event loops instead of a goroutine for each connection, where pages are kept in the
 	// process's own store; default true. The answers are the same. Not for a filler.
 	EventLoop bool `yaml:"event_loop"`
+	// MaxConns is how many connections of clients there may be at once; a further one gets a 503 and is closed. Default 0,
+	// which is 262144.
+	MaxConns int `yaml:"max_conns"`
 	// Admin is where health, metrics and profiles are served; empty for nowhere, the default.
 	Admin string `yaml:"admin"`
 	// Backend is where pages come from: http://host:port, https://host:port, http+unix:///path.sock, file:///dir, demo:.

@@ -13,6 +13,8 @@ type Command struct {
 	Config *Config
 	Check  bool // validate the configuration and exit
 	Help   bool // the help has been printed
+	// Version asks which build the program is. Nothing else has been looked at.
+	Version bool
 }
 
 // Parse reads a program's arguments (without its name) and the file that they name, and validates the whole. Help goes
@@ -27,6 +29,9 @@ func Parse(p Program, args []string, stdout io.Writer) (*Command, error) {
 		return cmd, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("%w; %s --help lists the flags", err, p)
+	}
+	if cmd.Version {
+		return cmd, nil
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q; %s --help lists the flags", fs.Arg(0), p)
@@ -48,7 +53,7 @@ func Parse(p Program, args []string, stdout io.Writer) (*Command, error) {
 
 // fieldOf names the field that a flag sets.
 var fieldOf = map[string]string{
-	"listen": "listen", "backend": "backend", "cache": "cache.servers", "cache-hash": "cache.hash", "memory": "memory",
+	"listen": "listen", "max-conns": "max_conns", "backend": "backend", "cache": "cache.servers", "cache-hash": "cache.hash", "memory": "memory",
 	"ttl": "ttl", "stale": "stale", "refresh": "refresh", "key": "key", "host": "hosts", "scheme": "scheme", "admin": "admin",
 	"log-level": "log.level", "access-log": "log.access",
 }
@@ -60,6 +65,7 @@ func (cmd *Command) flags(p Program, file *string) *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.Usage = func() {}
 	fs.StringVar(&c.Listen, "listen", c.Listen, "where to listen: host:port or unix:/path")
+	fs.IntVar(&c.MaxConns, "max-conns", c.MaxConns, "connections at once, further ones get a 503; 0 for 262144")
 	fs.StringVar(&c.Backend, "backend", c.Backend, "where pages come from: http://host:port, https://host:port, http+unix:///path.sock, file:///dir (files and *.tmpl pages) or demo: (the built-in site)")
 	fs.Var(&c.Cache.Servers, "cache", "memcached servers, host:port or unix:/path, in the order of nginx's upstream block"+map[Program]string{Gateway: "; without it the gateway keeps pages in its own memory"}[p])
 	fs.StringVar(&c.Cache.Hash, "cache-hash", c.Cache.Hash, "how nginx's upstream chooses among several servers: consistent (hash $memcached_key consistent) or modulo (hash $memcached_key)")
@@ -78,6 +84,7 @@ func (cmd *Command) flags(p Program, file *string) *pflag.FlagSet {
 	fs.Lookup("access-log").NoOptDefVal = string(AccessMisses)
 	fs.StringVar(file, "config", *file, "YAML file with the same fields and more; a flag beats it")
 	fs.BoolVar(&cmd.Check, "check", false, "check the configuration and exit")
+	fs.BoolVar(&cmd.Version, "version", false, "print the version and exit")
 	return fs
 }
 

@@ -19,6 +19,7 @@ import (
 func (c *Config) Validate(p Program, at Lines) error {
 	v := validator{at: at}
 	v.check("listen", listen.Check(c.Listen))
+	v.between("max_conns", c.MaxConns, 0, 1<<24)
 	if c.Admin != "" {
 		v.check("admin", listen.Check(c.Admin))
 	}

@@ -20,10 +20,11 @@ import (
 	"pagegate/internal/admin"
 	"pagegate/internal/config"
 	"pagegate/internal/door"
-	"pagegate/internal/listen"
 	"pagegate/internal/loop"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
+	"pagegate/internal/service"
+	"pagegate/internal/version"
 )
 
 // Program is what differs between the mains.
@@ -64,6 +65,9 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 		return exitUsage
 	case cmd.Help:
 		return exitOK
+	case cmd.Version:
+		fmt.Fprintf(stdout, "pagegate %s %s\n", p.Name, version.String())
+		return exitOK
 	case cmd.Check:
 		fmt.Fprintf(stdout, "%s: the configuration is valid\n", p.Name)
 		return exitOK
@@ -79,11 +83,11 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 // order: first no new request, then those under way to their end, then the pages that are still to be written, then the
 // cache they are written to.
 func serve(ctx context.Context, p Program, c *config.Config, args []string, stdout, stderr io.Writer) (err error) {
-	l, err := listen.Listen(c.Listen)
+	listening, err := openSockets(c)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer listening.close()
 	h := newHouse(p, stderr)
 	if err := h.open(c); err != nil {
 		return errors.Join(err, h.close())
@@ -95,29 +99,29 @@ func serve(ctx context.Context, p Program, c *config.Config, args []string, stdo
 			err = errors.Join(err, h.close())
 		}
 	}()
-	if c.Admin != "" {
-		al, err := listen.Listen(c.Admin)
-		if err != nil {
-			return err
-		}
-		defer admin.Serve(al, h.metrics, &admin.Purger{Purge: h.purge, Key: h.urlKey}, h.explain, h.checks()...).Close()
+	if listening.admin != nil {
+		defer admin.Serve(listening.admin, h.metrics, &admin.Purger{Purge: h.purge, Key: h.urlKey}, h.explain, h.checks()...).Close()
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
 	log := h.log()
-	server, err := h.server(l, log)
+	server, err := h.server(listening.clients, log)
 	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	log.Info().Str("listen", l.Addr().String()).Str("backend", withoutSecret(c.Backend)).
+	ended := make(chan error, len(listening.clients))
+	for _, l := range listening.clients {
+		go func() { ended <- server.Serve(l) }()
+	}
+	log.Info().Str("listen", listening.addresses()).Str("backend", withoutSecret(c.Backend)).
 		Strs("cache", c.Cache.Servers).Msgf("%s started", p.Name)
 	if p.Welcome != nil {
-		p.Welcome(stdout, c, l.Addr())
+		p.Welcome(stdout, c, listening.clients[0].Addr())
 	}
+	manager := service.Ready()
+	defer manager.Close()
 	for {
 		select {
 		case err := <-ended:
@@ -126,6 +130,7 @@ func serve(ctx context.Context, p Program, c *config.Config, args []string, stdo
 			h.reload(args)
 		case <-ctx.Done():
 			h.stopping.Store(true)
+			manager.Stopping()
 			cutOff, err = drain(server, time.Duration(c.Timeouts.Drain), h.log())
 			return err
 		}

@@ -127,6 +127,7 @@ func restartNeeded(old, now *config.Config) error {
 	}{
 		{"listen", old.Listen, now.Listen}, {"admin", old.Admin, now.Admin}, {"memory", old.Memory, now.Memory},
 		{"event_loop", old.EventLoop, now.EventLoop},
+		{"max_conns", old.MaxConns, now.MaxConns},
 		{"cache.servers (from none or to none)", len(old.Cache.Servers) == 0, len(now.Cache.Servers) == 0},
 	} {
 		if f.old != f.now {

@@ -19,17 +19,20 @@ type server interface {
 	ShutdownWithContext(context.Context) error
 }
 
-// server makes what serves l: event loops, where most requests are answered from this process's own store, else fasthttp's
-// server, a goroutine for each connection.
-func (h *house) server(l net.Listener, log zerolog.Logger) (server, error) {
+// server makes what serves the listeners: event loops, where most requests are answered from this process's own store, else
+// fasthttp's server, a goroutine for each connection.
+func (h *house) server(listeners []net.Listener, log zerolog.Logger) (server, error) {
+	c := h.current.Load().config
 	s := door.NewServer(h.handle, log)
-	socket, ok := l.(loop.Listener)
-	if c := h.current.Load().config; !ok || h.own == nil || h.program.Fast == nil || !c.EventLoop {
+	s.Concurrency = c.MaxConns
+	socket, ok := listeners[0].(loop.Listener)
+	if !ok || len(listeners) > 1 || h.own == nil || h.program.Fast == nil || !c.EventLoop {
 		return s, nil
 	}
 	workers := runtime.GOMAXPROCS(0)
 	loops, err := loop.New(loop.Options{
 		Fast: h.fast, Server: s, Patient: listen.Patient, IdleTimeout: s.IdleTimeout, Workers: workers,
+		MaxConns: c.MaxConns,
 	})
 	if err != nil {
 		return nil, err

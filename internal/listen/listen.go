@@ -60,8 +60,11 @@ func Listen(addr string) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	}
-	return listener{l}, nil
+	return Bounded(l), nil
 }
+
+// Bounded makes a listener of another's connections that give up as those of Listen. It owns l.
+func Bounded(l net.Listener) net.Listener { return listener{l} }
 
 // removeStale removes a socket file that nobody listens on.
 func removeStale(path string) error {
