@@ -24,6 +24,14 @@ run-nginx: build ## nginx, a cacheserver and a filler with the demo site, on htt
 build: ## the three programs into bin/
 	$(GO) build -o bin/ ./cacheserver ./filler ./gateway
 
+.PHONY: package
+package: ## a Debian package for this machine's architecture (ARCHES="amd64 arm64" for others) into dist/
+	GO='$(GO)' ./configs/package/deb.sh dist
+
+.PHONY: release
+release: ## archives of static binaries for linux amd64 and arm64, with SHA256SUMS, into dist/; reproducible
+	GO='$(GO)' ./configs/package/release.sh dist
+
 .PHONY: test
 test: test-deps lint ## everything: linters, then all tests with the race detector against the real programs
 	$(GO) test -run 'Alloc|Memory|Bench' ./... # left out under the race detector, which would count, and slow down, by itself
@@ -53,4 +61,4 @@ bench-cacheserver: build ## the cacheserver beside memcached: CPU per operation,
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf bin
+	rm -rf bin dist
