@@ -168,8 +168,9 @@ func (b *script) Fetch(_ context.Context, r *origin.Request) (*origin.Response, 
 
 func (b *script) Close() error { return nil }
 
-// play goes through a scenario. It begins at a full minute, and time is the bubble's.
-func play(t *testing.T, steps []step) {
+// play goes through a scenario, every request of which has the fields always besides its own. It begins at a full minute,
+// and time is the bubble's.
+func play(t *testing.T, steps []step, always ...string) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	begun := time.Now()
 	clock := func() time.Time { return start.Add(time.Since(begun)) }
@@ -187,8 +188,8 @@ func play(t *testing.T, steps []step) {
 		h.SetMethod(first(st.method, "GET"))
 		h.SetRequestURI(first(st.target, "/a"))
 		h.SetHost("site.example")
-		for j := 0; j < len(st.send); j += 2 {
-			h.Add(st.send[j], st.send[j+1])
+		for send := append(always[:len(always):len(always)], st.send...); len(send) > 0; send = send[2:] {
+			h.Add(send[0], send[1])
 		}
 		e.Handle(&ctx)
 		body := string(ctx.Response.Body())

@@ -61,8 +61,12 @@ func setBody(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 	resp := &ctx.Response
 	shared := a.Outcome != metrics.Pass // a pass was made with the client's own conditions and codings
 	etag, modified := a.Header.Get("Etag"), a.Header.Get("Last-Modified")
+	since := modified
+	if since == "" && a.Page != nil {
+		since = a.Header.Get("Date")
+	}
 	switch {
-	case shared && a.Status == http.StatusOK && v.fields.notModified(etag, modified):
+	case shared && a.Status == http.StatusOK && v.fields.notModified(etag, since):
 		a.Body.Close()
 		setNotModified(resp)
 	case ctx.IsHead() || bodiless(a.Status):

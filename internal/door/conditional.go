@@ -6,7 +6,8 @@ import (
 )
 
 // notModified evaluates a request's conditions against a 200 answer (RFC 9110, section 13.2.2): If-None-Match by weak
-// comparison, else If-Modified-Since. etag and modified are the answer's fields, "" for none.
+// comparison, else If-Modified-Since. etag and modified are the answer's fields, "" for none; for an answer from the cache
+// without Last-Modified, modified is its Date (RFC 9111, section 4.3.2).
 func (f *fields) notModified(etag, modified string) bool {
 	if f.ifNoneMatch != "" {
 		return matches(f.ifNoneMatch, etag)

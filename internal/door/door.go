@@ -172,7 +172,8 @@ func (d *Door) RefreshBehind(ctx *fasthttp.RequestCtx, v *Visit, mark *page.Page
 
 // AppendVariantKey appends the key of the variant that a mark has for a visit.
 func AppendVariantKey(dst []byte, ctx *fasthttp.RequestCtx, v *Visit, mark *page.Page) []byte {
-	return page.AppendVariantKey(dst, v.Key, mark.Variants, values(&ctx.Request.Header, mark.MarkNames()))
+	names := mark.MarkNames()
+	return page.AppendVariantKey(dst, v.Key, mark.Variants, names, values(&ctx.Request.Header, names))
 }
 
 func (d *Door) now() time.Time {

@@ -52,8 +52,12 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 		weaken(&resp.Header)
 	}
 	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
+	since := modified
+	if since == "" {
+		since = alias(p.Field("Date"))
+	}
 	switch {
-	case p.Status == http.StatusOK && v.fields.notModified(etag, modified):
+	case p.Status == http.StatusOK && v.fields.notModified(etag, since):
 		if _, other := choose(v.fields.acceptEncoding, p); other {
 			weaken(&resp.Header)
 		}

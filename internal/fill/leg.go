@@ -34,7 +34,7 @@ func variantKey(primary string, mark *page.Page, names []string, h http.Header) 
 	for i, name := range names {
 		values[i] = strings.Join(h[name], ",")
 	}
-	return string(page.AppendVariantKey(nil, []byte(primary), mark.Variants, values))
+	return string(page.AppendVariantKey(nil, []byte(primary), mark.Variants, names, values))
 }
 
 // flightKey is what requests that may fly together have in common.

@@ -87,15 +87,24 @@ func date(now time.Time, h http.Header) time.Time {
 	return now
 }
 
-// httpDate reads a date in one of HTTP's three forms (RFC 9110, section 5.6.7), each to the letter but for case: what is
-// almost a date could mean another time to somebody else.
+// httpDate reads a date in one of HTTP's three forms (RFC 9110, section 5.6.7), each to the letter but for case (RFC 9111,
+// section 4.2) and which day of the week it was: what is almost a date could mean another time to somebody else.
 func httpDate(s string) (time.Time, bool) {
+	if at := len(s) - len(" GMT"); at > 0 && strings.EqualFold(s[at:], " GMT") {
+		s = s[:at] + " GMT" // the one word that package time compares by case
+	}
 	for _, layout := range []string{http.TimeFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t, strings.EqualFold(t.Format(layout), s)
+			return t, strings.EqualFold(behindDay(t.Format(layout)), behindDay(s))
 		}
 	}
 	return time.Time{}, false
+}
+
+// behindDay is what follows a date's day of the week.
+func behindDay(date string) string {
+	_, rest, _ := strings.Cut(date, " ")
+	return rest
 }
 
 func isHTML(h http.Header) bool {

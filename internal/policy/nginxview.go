@@ -44,8 +44,8 @@ func (v *NginxView) refuses(x *Exchange) Reason {
 		return ReasonNginxOnly
 	case !variesOnlyBy(x.Header, "Accept-Encoding", "Cookie") && (len(x.Header["Vary"]) != 1 || v.Adds["Vary"] != x.Header.Get("Vary")):
 		return ReasonNginxVary
-	case browserMatters(x.Header):
-		// Without the field a browser may reuse the page by its own heuristics.
+	case browserMatters(x.Header), !plainOrGzip(x.Header):
+		// Without the field a browser may reuse the page by its own heuristics, or cannot read it.
 		return ReasonNginxField
 	}
 	for name, values := range x.Header {

@@ -123,7 +123,7 @@ const (
 	ReasonNoCache     Reason = "no-cache"      // RFC 9111, 5.2.2.4, and nothing to validate it by
 	ReasonSetCookie   Reason = "set-cookie"    // RFC 9111, 7.3, taken strictly
 	ReasonVary        Reason = "vary"          // RFC 9111, 4.1: it varies by more than request fields
-	ReasonEncoding    Reason = "encoding"      // a content coding that was not asked for and cannot be undone here
+	ReasonEncoding    Reason = "encoding"      // a content coding that was not asked for, of several that the backend has
 	ReasonNoFreshness Reason = "no-freshness"  // RFC 9111, 3: nothing says how long
 	ReasonExpired     Reason = "expired"       // stale on arrival
 	ReasonTooLarge    Reason = "too-large"     // over MaxBody

@@ -93,7 +93,7 @@ func (p *Policy) forbidden(x *Exchange, cc *cacheControl) Reason {
 	case x.Status < 200, x.Status == http.StatusPartialContent, x.Status == http.StatusNotModified,
 		cc.has(ccMustUnderstand) && !understood(x.Status):
 		return ReasonStatus
-	case !codingKnown(x.Header):
+	case !codingFits(x.Header):
 		return ReasonEncoding
 	case p.MaxBody > 0 && x.BodyLen > p.MaxBody:
 		return ReasonTooLarge
@@ -132,12 +132,14 @@ func (p *Policy) refresh(cc *cacheControl, d *Decision) time.Duration {
 	return p.Refresh
 }
 
-// codingKnown tells whether the body is plain or gzip: gzip can be told to nginx by a flag, and undone for a client that
-// does not take it.
-func codingKnown(h http.Header) bool {
-	switch coding := strings.Join(h.Values("Content-Encoding"), ","); {
-	case coding == "", strings.EqualFold(coding, "gzip"), strings.EqualFold(coding, "identity"):
-		return true
-	}
-	return false
+// codingFits tells whether the body's coding is everybody's. gzip can be told to nginx by a flag, and undone for a client
+// that does not take it. Any other came although none was asked for: the backend sends it to all, unless it says that it
+// looks at what clients take.
+func codingFits(h http.Header) bool {
+	return plainOrGzip(h) || !hasToken(h, "Vary", "Accept-Encoding")
+}
+
+func plainOrGzip(h http.Header) bool {
+	coding := strings.Join(h.Values("Content-Encoding"), ",")
+	return coding == "" || strings.EqualFold(coding, "gzip") || strings.EqualFold(coding, "identity")
 }

@@ -117,8 +117,8 @@ func TestNotStored(t *testing.T) {
 		{"RFC 9110 12.5.5: a name that is none", Exchange{Header: html("Vary", "Accept Language")}, ReasonVary},
 		{"RFC 9111 4.1: Vary *", Exchange{Header: html("Vary", "*")}, ReasonVary},
 		{"RFC 9111 4.1: one of several", Exchange{Header: html("Vary", "Accept-Encoding", "Vary", "*, User-Agent")}, ReasonVary},
-		{"a coding nobody asked for", Exchange{Header: html("Content-Encoding", "br")}, ReasonEncoding},
-		{"two codings", Exchange{Header: html("Content-Encoding", "gzip, gzip")}, ReasonEncoding},
+		{"a coding nobody asked for", Exchange{Header: html("Content-Encoding", "br", "Vary", "Accept-Encoding")}, ReasonEncoding},
+		{"two codings", Exchange{Header: html("Content-Encoding", "gzip, gzip", "Vary", "Foo, accept-encoding")}, ReasonEncoding},
 		{"a redirect without freshness", Exchange{Status: 302, Header: html("Location", "/")}, ReasonStatus},
 		{"part of a page", Exchange{Status: 206, Header: html("Cache-Control", "max-age=5")}, ReasonStatus},
 		{"a failure", Exchange{Status: 500, Header: html()}, ReasonStatus},
@@ -180,6 +180,7 @@ func TestNginxReadable(t *testing.T) {
 		{"an unknown field", Exchange{URI: "/a", Header: html("X-Whatever", "1")}, ReasonNginxField},
 		{"a field that nginx adds", Exchange{URI: "/a", Header: html("X-Frame-Options", "DENY")}, ReasonNone},
 		{"the same with another value", Exchange{URI: "/a", Header: html("X-Frame-Options", "SAMEORIGIN")}, ReasonNginxField},
+		{"a coding that nginx cannot name", Exchange{URI: "/a", Header: html("Content-Encoding", "br")}, ReasonNginxField},
 		{"fields nobody misses", Exchange{URI: "/a", Header: html("Server", "x", "Etag", `"1"`, "X-Powered-By", "PHP/8", "Date", at(0))}, ReasonNone},
 		{"must-revalidate", Exchange{URI: "/a", Header: html("Cache-Control", "max-age=5, must-revalidate")}, ReasonNginxField},
 	}
