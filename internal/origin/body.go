@@ -3,7 +3,6 @@ package origin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -67,10 +66,7 @@ func (b *body) ending(err error) error {
 	case cause != nil:
 		return b.failure(b.ctx, cause, err)
 	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
-	}
-	return b.failf(KindProtocol, "the body was cut short (see its own log): %w", err)
+	return b.cut(err)
 }
 
 // Close implements io.Closer.

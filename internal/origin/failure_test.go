@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -198,4 +199,62 @@ func TestCloseBesideRead(t *testing.T) {
 		t.Error("half a body was read as a whole one")
 	}
 	resp.Body.Close()
+}
+
+// TestAnswerNobodyAskedFor: what a backend sends behind an answer is not taken for the next request's.
+func TestAnswerNobodyAskedFor(t *testing.T) {
+	handler := func(said chan<- struct{}) http.HandlerFunc {
+		var n atomic.Int32
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1) > 1 {
+				_, _ = io.WriteString(w, "good")
+				return
+			}
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+			close(said)
+		}
+	}
+	for scheme, start := range map[string]func(*httptest.Server){"http": (*httptest.Server).Start, "https": (*httptest.Server).StartTLS} {
+		t.Run(scheme, func(t *testing.T) {
+			said := make(chan struct{})
+			ts := httptest.NewUnstartedServer(handler(said))
+			start(ts)
+			t.Cleanup(ts.Close)
+			from := open(t, ts.URL, Options{TLS: &tls.Config{InsecureSkipVerify: true}})
+			if _, body := mustFetch(t, from, get("/")); body != "first" {
+				t.Errorf("the first answer is %q", body)
+			}
+			<-said
+			if _, body := mustFetch(t, from, get("/")); body != "good" {
+				t.Errorf("the second answer is %q", body)
+			}
+		})
+	}
+}
+
+// TestContextEndsAfterTheBody: a connection that has carried a whole exchange stays what it is.
+func TestContextEndsAfterTheBody(t *testing.T) {
+	s := serveRaw(t, answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))
+	from := open(t, s.url, Options{})
+	for range 5 {
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := from.Fetch(ctx, get("/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		resp.Body.Close()
+	}
+	if n := s.connections(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
 }

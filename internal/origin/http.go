@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,34 +21,45 @@ const maxHeaderBytes = 256 << 10
 // maxInformational bounds the 1xx responses before a final one: each that is looked at resets net/http's own bound.
 const maxInformational = 16
 
-// httpOrigin is an HTTP/1.1 server. The connections, their pool and the repetition of a request whose pooled connection
-// was found dead are net/http's. HTTP/2 is not spoken: it would save nothing on the short way to a backend, and could
-// not carry every target as it is.
+// httpOrigin is an HTTP/1.1 server. Requests with content go through net/http's transport, which can read an answer while it
+// still writes; all others, and that is nearly all, are sent directly (direct.go). HTTP/2 is not spoken: it would save
+// nothing on the short way to a backend, and could not carry every target as it is.
 type httpOrigin struct {
 	bounds
 	scheme, host string
+	plainHost    bool // host can be sent as it stands
+	dial         func(context.Context) (net.Conn, error)
+	links        idleLinks
 	transport    *http.Transport
 	closed       atomic.Bool
 }
 
 func newHTTPOrigin(b bounds, scheme, host string, d dialer, o Options) *httpOrigin {
 	d.timeout, d.idle = o.ConnectTimeout, o.IdleTimeout
-	return &httpOrigin{
-		bounds: b,
-		scheme: scheme,
-		host:   host,
-		transport: &http.Transport{
-			DialContext:            d.dial,
-			DialTLSContext:         tlsDialer{dialer: d, config: o.TLS}.dial,
-			DisableCompression:     true,
-			MaxIdleConns:           o.MaxIdleConns,
-			MaxIdleConnsPerHost:    o.MaxIdleConns,
-			IdleConnTimeout:        o.KeepIdle,
-			ResponseHeaderTimeout:  o.HeaderTimeout,
-			ExpectContinueTimeout:  time.Second,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-		},
+	from := &httpOrigin{
+		bounds:    b,
+		scheme:    scheme,
+		host:      host,
+		plainHost: validHost(host) && !strings.Contains(host, "%"), // no zone, and none of other alphabets
+		dial:      d.dial,
+		links:     idleLinks{most: o.MaxIdleConns, keep: o.KeepIdle},
 	}
+	if scheme == "https" {
+		from.dial = tlsDialer{dialer: d, config: o.TLS}.dial
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return from.dial(ctx) }
+	from.transport = &http.Transport{
+		DialContext:            dial,
+		DialTLSContext:         dial,
+		DisableCompression:     true,
+		MaxIdleConns:           o.MaxIdleConns,
+		MaxIdleConnsPerHost:    o.MaxIdleConns,
+		IdleConnTimeout:        o.KeepIdle,
+		ResponseHeaderTimeout:  o.HeaderTimeout,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	return from
 }
 
 // Fetch implements Origin.
@@ -56,6 +68,14 @@ func (o *httpOrigin) Fetch(ctx context.Context, r *Request) (*Response, error) {
 		return nil, o.fail(KindCanceled, net.ErrClosed)
 	}
 	sent := newRequestBody(r)
+	if o.goesDirect(r, sent) {
+		return o.fetchDirect(ctx, r)
+	}
+	return o.fetchWhileSending(ctx, r, sent)
+}
+
+// fetchWhileSending is Fetch by net/http's transport.
+func (o *httpOrigin) fetchWhileSending(ctx context.Context, r *Request, sent *requestBody) (*Response, error) {
 	hr, err := o.request(r, sent)
 	if err != nil {
 		return nil, o.fail(KindRequest, err)
@@ -141,6 +161,7 @@ func (o *httpOrigin) response(hr *http.Response, b *body) *Response {
 // Close implements Origin.
 func (o *httpOrigin) Close() error {
 	o.closed.Store(true)
+	o.links.close()
 	o.transport.CloseIdleConnections()
 	return nil
 }
@@ -156,7 +177,7 @@ func traceInformational(ctx context.Context, report func(int, http.Header)) (tra
 		mu.Lock()
 		defer mu.Unlock()
 		if seen++; seen > maxInformational {
-			return fmt.Errorf("more than %d interim responses", maxInformational)
+			return errTooManyInterim
 		}
 		if !over && status != http.StatusContinue {
 			fields := http.Header(h).Clone()
@@ -181,7 +202,7 @@ type dialer struct {
 	idle          time.Duration
 }
 
-func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (d dialer) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, d.network, d.addr)
 	if err != nil {
 		return nil, &connectError{fmt.Errorf("cannot connect (is it running, and is the address right?): %w", err)}
@@ -195,10 +216,10 @@ type tlsDialer struct {
 	config *tls.Config
 }
 
-func (d tlsDialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (d tlsDialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	raw, err := d.dialer.dial(ctx, network, addr)
+	raw, err := d.dialer.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -259,7 +259,7 @@ func TestDeadConnection(t *testing.T) {
 				}
 			})
 			from := open(t, s.url, Options{})
-			mustFetch(t, from, get("/first"))
+			mustFetch(t, from, &Request{Method: method, Target: "/first", Host: "h"})
 			_, _, err := fetchAll(from, &Request{Method: method, Target: "/second", Host: "h"})
 			if repeated && err != nil {
 				t.Errorf("not repeated: %v", err)

@@ -37,7 +37,7 @@ type Request struct {
 	// values may be set until Body has returned io.EOF.
 	Trailer http.Header
 	// Informational, if not nil, is called for each 1xx response but 100, which belongs to one connection (RFC 9110,
-	// section 15.2). The calls come one after the other, from another goroutine, and none after Fetch has returned.
+	// section 15.2). The calls come one after the other, from any goroutine, and none after Fetch has returned.
 	Informational func(status int, h http.Header)
 }
 

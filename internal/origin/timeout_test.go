@@ -21,7 +21,7 @@ func piped(t *testing.T, o Options, talks func(*talk)) Origin {
 	t.Helper()
 	from := open(t, "http://backend.example", o).(*httpOrigin)
 	s := &rawServer{}
-	from.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	from.dial = func(context.Context) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() {
 			defer far.Close()
