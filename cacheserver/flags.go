@@ -25,6 +25,7 @@ const (
 type options struct {
 	help, version, license bool
 	usage                  string
+	askHealth              bool
 
 	port        int
 	udpPort     int
@@ -82,6 +83,7 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.BoolVarP(&o.help, "help", "h", false, "print this and exit")
 	fs.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
 	fs.BoolVarP(&o.license, "license", "i", false, "print the licence and exit")
+	fs.BoolVar(&o.askHealth, "health", false, "ask whether the server that has these flags answers, and exit with 0 if it does; for a container's health check")
 	fs.BoolVarP(&o.daemon, "daemon", "d", false, "run in the background; the start succeeds when the server listens")
 	fs.StringVarP(&o.pidFile, "pidfile", "P", "", "write the process's number to this file, and remove it at the end")
 	fs.BoolVarP(&o.lockMemory, "lock-memory", "k", false, "keep the memory from being swapped out")

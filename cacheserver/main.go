@@ -45,6 +45,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case o.license:
 		fmt.Fprintln(stdout, "cacheserver is part of pagegate, Copyright (c) 2026 the pagegate authors, under the MIT License: see the file LICENSE.")
 		return exitOK
+	case o.askHealth:
+		if err := o.health(ctx); err != nil {
+			fmt.Fprintf(stderr, "cacheserver: %v\n", err)
+			return exitFailed
+		}
+		return exitOK
 	case o.daemon && !isDaemon():
 		return daemonize(args, o.verbose > 0, stderr)
 	}

@@ -5,32 +5,13 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/valyala/fasthttp"
-
-	"pagegate/filler/handler"
-	"pagegate/internal/config"
-	"pagegate/internal/door"
+	"pagegate/filler/program"
 	"pagegate/internal/flow"
-	"pagegate/internal/pagecache"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { flow.Main(run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return flow.Run(ctx, flow.Program{
-		Name:      config.Filler,
-		OpenCache: flow.OpenRemote,
-		Handler: func(d *door.Door, _ pagecache.Cache) fasthttp.RequestHandler {
-			return (&handler.Handler{Door: d}).Handle
-		},
-	}, args, stdout, stderr)
+	return flow.Run(ctx, program.Filler(), args, stdout, stderr)
 }

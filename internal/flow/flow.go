@@ -47,15 +47,28 @@ const (
 	exitUsage  = 2
 )
 
+// Main is a program's main function around run, whose ctx ends with SIGINT or SIGTERM. It does not return.
+func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// commands are what the programs do besides serving, by the word that asks for it.
+var commands = map[string]func(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int{
+	"purge":   purgeCommand,
+	"explain": explainCommand,
+	"health":  healthCommand,
+	"demo":    demoCommand,
+}
+
 // Run is a whole program: it reads args, serves until ctx ends, and returns the exit code. Help and the answer of
 // --check go to stdout, everything else to stderr.
 func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
-		switch args[0] {
-		case "purge":
-			return purgeCommand(ctx, p.Name, args[1:], stdout, stderr)
-		case "explain":
-			return explainCommand(ctx, p.Name, args[1:], stdout, stderr)
+		if command := commands[args[0]]; command != nil {
+			return command(ctx, p.Name, args[1:], stdout, stderr)
 		}
 	}
 	cmd, err := config.Parse(p.Name, args, stdout)

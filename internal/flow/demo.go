@@ -1,0 +1,81 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+
+	"pagegate/internal/config"
+	"pagegate/internal/listen"
+	"pagegate/internal/origin/demo"
+)
+
+// demoDrain bounds the wait for requests under way when the demo backend ends.
+const demoDrain = 5 * time.Second
+
+// demoCommand is `filler demo` and `gateway demo`: the built-in site as an HTTP server of its own, with no cache, for those
+// who try caches before it. It logs each request, so that one sees what a backend is spared.
+func demoCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
+	fs := pflag.NewFlagSet(string(name)+" demo", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() {}
+	addr := fs.String("listen", "127.0.0.1:9000", "where to listen: host:port or unix:/path")
+	delay := fs.Duration("delay", demo.DefaultDelay, "how long the slow pages take")
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(stdout, "Serve the built-in site by itself, as a backend to try caches with.\n\nUsage: %s demo [flags]\n\n%s", name, fs.FlagUsagesWrapped(100))
+		return exitOK
+	case err == nil && fs.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case err == nil && *delay <= 0:
+		err = errors.New("--delay must be more than 0")
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s demo: %v; %s demo --help lists the flags\n", name, err, name)
+		return exitUsage
+	}
+	log := zerolog.New(zerolog.SyncWriter(stderr)).With().Timestamp().Logger()
+	if err := serveDemo(ctx, *addr, demo.Handler(demo.Options{Delay: *delay}), log); err != nil {
+		fmt.Fprintf(stderr, "%s demo: %v\n", name, err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// serveDemo serves the site until ctx ends.
+func serveDemo(ctx context.Context, addr string, site http.Handler, log zerolog.Logger) error {
+	l, err := listen.Listen(addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			log.Info().Str("method", r.Method).Str("target", r.RequestURI).Str("client", r.RemoteAddr).Msg("request")
+			site.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute, // longer than the caches keep theirs
+	}
+	log.Info().Str("listen", l.Addr().String()).Msg("the demo site started")
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	bound, cancel := context.WithTimeout(context.Background(), demoDrain)
+	defer cancel()
+	if err := server.Shutdown(bound); err != nil {
+		server.Close() // cuts off who is still there
+	}
+	<-ended
+	return nil
+}
