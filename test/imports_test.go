@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store", "internal/epoll"},
 	"cacheserver/protocol":             {},
 	"cacheserver/store":                {},
-	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/loop", "internal/metrics", "internal/origin", "internal/origin/demo", "internal/page", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "internal/purge", "internal/service", "internal/version", "nginx"},
+	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/loop", "internal/metrics", "internal/origin", "internal/origin/demo", "internal/page", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "internal/purge", "internal/service", "internal/version", "internal/warm", "nginx"},
 	"internal/door":                    {"internal/fill", "internal/metrics", "internal/origin", "internal/page", "internal/pagekey", "internal/policy", "internal/purge"},
 	"internal/fill":                    {"internal/metrics", "internal/origin", "internal/page", "internal/pagecache", "internal/policy", "internal/purge"},
 	"internal/origin":                  {"internal/origin/demo", "internal/origin/files"},
@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/realproc":                {},
 	"internal/service":                 {},
 	"internal/version":                 {},
+	"internal/warm":                    {},
 	"nginx":                            {},
 }
 

@@ -93,5 +93,5 @@ func usage(p Program, fs *pflag.FlagSet) string {
 		Filler:  "filler answers what nginx did not find in its memcached server, and stores it there.",
 		Gateway: "gateway answers pages from a cache and, on a miss, from the backend: once for all who wait.",
 	}[p]
-	return fmt.Sprintf("%[1]s\n\nUsage: %[2]s [flags]\n       %[2]s purge|explain|health|demo [flags]   (each with a --help of its own)\n\n%[3]s", what, p, fs.FlagUsagesWrapped(100))
+	return fmt.Sprintf("%[1]s\n\nUsage: %[2]s [flags]\n       %[2]s purge|explain|warm|health|demo [flags]   (each with a --help of its own)\n\n%[3]s", what, p, fs.FlagUsagesWrapped(100))
 }

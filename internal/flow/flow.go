@@ -59,6 +59,7 @@ func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer)
 var commands = map[string]func(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int{
 	"purge":   purgeCommand,
 	"explain": explainCommand,
+	"warm":    warmCommand,
 	"health":  healthCommand,
 	"demo":    demoCommand,
 }
