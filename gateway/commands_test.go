@@ -97,7 +97,7 @@ func TestCommandsUsage(t *testing.T) {
 		{"demo x", 2, "", `unexpected argument "x"`},
 		{"demo --delay 0s", 2, "", "--delay must be more than 0"},
 		{"demo --listen 127.0.0.1", 1, "", "want host:port"},
-		{"--help", 0, "gateway purge|explain|health|demo", ""},
+		{"--help", 0, "gateway purge|explain|warm|health|demo", ""},
 	} {
 		code, out, errs := command(t, strings.Fields(tt.args)...)
 		if code != tt.code || !strings.Contains(out, tt.out) || !strings.Contains(errs, tt.err) {
