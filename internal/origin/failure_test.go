@@ -238,6 +238,28 @@ func TestAnswerNobodyAskedFor(t *testing.T) {
 	}
 }
 
+// TestContentIsNobodysRequest: a backend answers without reading a request's content, and takes that for the beginning of the next
+// request. Nobody gets its answer to that.
+func TestContentIsNobodysRequest(t *testing.T) {
+	s := serveRaw(t, func(c *talk) {
+		for head := c.head(); head != ""; head = c.head() {
+			c.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + strings.Fields(head)[1])
+		}
+	})
+	from := open(t, s.url, Options{})
+	const smuggled = "GET /evil HTTP/1.1\r\nX: "
+	for _, r := range []*Request{
+		get("/page"),
+		{Method: http.MethodPost, Target: "/post", Host: "h", Body: strings.NewReader(smuggled), ContentLength: int64(len(smuggled))},
+		{Method: http.MethodPost, Target: "/more", Host: "h", Body: strings.NewReader("x"), ContentLength: 1},
+		get("/next"),
+	} {
+		if _, body := mustFetch(t, from, r); body != r.Target {
+			t.Errorf("%s %s is answered with %s", r.Method, r.Target, body)
+		}
+	}
+}
+
 // TestContextEndsAfterTheBody: a connection that has carried a whole exchange stays what it is.
 func TestContextEndsAfterTheBody(t *testing.T) {
 	s := serveRaw(t, answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))

@@ -22,8 +22,10 @@ const maxHeaderBytes = 256 << 10
 const maxInformational = 16
 
 // httpOrigin is an HTTP/1.1 server. Requests with content go through net/http's transport, which can read an answer while it
-// still writes; all others, and that is nearly all, are sent directly (direct.go). HTTP/2 is not spoken: it would save
-// nothing on the short way to a backend, and could not carry every target as it is.
+// still writes; all others, and that is nearly all, are sent directly (direct.go). A connection that has carried content
+// carries nothing after it: to a backend that has not read all of it the rest would be a request, written by one client
+// and answered to another. HTTP/2 is not spoken: it would save nothing on the short way to a backend, and could not carry
+// every target as it is.
 type httpOrigin struct {
 	bounds
 	scheme, host string
@@ -52,9 +54,7 @@ func newHTTPOrigin(b bounds, scheme, host string, d dialer, o Options) *httpOrig
 		DialContext:            dial,
 		DialTLSContext:         dial,
 		DisableCompression:     true,
-		MaxIdleConns:           o.MaxIdleConns,
-		MaxIdleConnsPerHost:    o.MaxIdleConns,
-		IdleConnTimeout:        o.KeepIdle,
+		DisableKeepAlives:      true, // see httpOrigin
 		ResponseHeaderTimeout:  o.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
