@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,9 @@ type extended struct {
 	maxConnsFast bool
 	idleTimeout  int // seconds
 	chunkMax     int // KiB
+	chunkMaxSet  bool
+	hashPower    int
+	replyMemory  int // MiB, of all threads together; 0 is no bound
 	staleWindow  int // seconds
 	staleRetry   int // seconds
 	noCrawler    bool
@@ -32,7 +36,8 @@ type extended struct {
 
 	ssl sslOptions
 
-	notes []string // what was asked for and means nothing here
+	notes []string          // what was asked for and means nothing here
+	given map[string]string // of the options that have no effect, what they were given, for stats settings
 }
 
 func defaultExtended() extended {
@@ -58,7 +63,10 @@ type extendedOption struct {
 	below    float64 // bound of factor, 0 is none
 	text     *string
 	min, max int    // bounds of number
+	bare     string // the value that the name alone stands for; no_ before it is 0 then
+	preset   func(e *extended)
 	idle     string // the option is accepted and has no effect, for this reason
+	unnamed  bool   // -h keeps silent about it: programs look there for what a server can do
 }
 
 // table lists the options that e takes its values from. An option with a flag also has a form with no_ before it.
@@ -70,6 +78,9 @@ func (e *extended) table() []extendedOption {
 		{name: "maxconns_fast", help: "tell a connection over the limit so, instead of letting it wait (default on)", flag: &e.maxConnsFast},
 		{name: "idle_timeout", arg: "SECONDS", help: "close connections that are silent for so long (default 0, never)", number: &e.idleTimeout, max: 1 << 30},
 		{name: "slab_chunk_max", arg: "KIB", help: "the largest chunk; larger items are chains (default 512)", number: &e.chunkMax, min: 1, max: 1024},
+		{name: "no_chunked_items", help: "the same as slab_chunk_max=1024", preset: func(e *extended) { e.chunkMax = 1024 }},
+		{name: "hashpower", arg: "N", help: "the index begins with 2^N buckets, 12 to 32 (default 16); it grows step by step", number: &e.hashPower, min: 12, max: 32},
+		{name: "read_buf_mem_limit", arg: "MIB", help: "what replies that wait to be sent may take, all threads together (default 0, no bound but each connection's)", number: &e.replyMemory, max: 1 << 20},
 		{name: "lru_crawler", help: "look for expired items in the background (default on)", flag: &e.noCrawler, negative: true},
 		{name: "lru_crawler_sleep", arg: "MICROSECONDS", help: "between two steps of the crawler (default 100)", number: &e.crawlerSleep, max: 1_000_000},
 		{name: "lru_crawler_tocrawl", arg: "N", help: "items of a class that one run looks at (default 0, all)", number: &e.crawlerCrawl, max: 1 << 30},
@@ -80,10 +91,11 @@ func (e *extended) table() []extendedOption {
 		{name: "warm_max_factor", arg: "FACTOR", help: "the same for warm ones (default 2)", factor: &e.lru.WarmMaxFactor},
 		{name: "temporary_ttl", arg: "SECONDS", help: "items that live at most so long are not evicted while others can be (default off)", number: &e.temporaryTTL, min: -1, max: 1 << 30},
 		{name: "slab_reassign", help: "the command slabs reassign (default on)", flag: &e.noReassign, negative: true},
-		{name: "slab_automove", arg: "LEVEL", help: "pages go to the slab class that evicts what is young: 0 not, 1 one a second when that has lasted (the default), 2 several, at once", number: &e.automove.Level, max: 2},
+		{name: "slab_automove", arg: "LEVEL", bare: "1", help: "pages go to the slab class that evicts what is young: 0 not, 1 one a second when that has lasted (the default), 2 several, at once", number: &e.automove.Level, max: 2},
 		{name: "slab_automove_ratio", arg: "FACTOR", help: "young is less than this part of the age of what other classes keep (default 0.8)", factor: &e.automove.Ratio, below: 1},
 		{name: "slab_automove_window", arg: "SECONDS", help: "how long it has to last at level 1, 3 to 1800 (default 10)", number: &e.automove.Window, min: 3, max: 1800},
 		{name: "watcher_logbuf_size", arg: "KIB", help: "what a watcher may fall behind (default 256)", number: &e.watcherBuf, min: 1, max: 1 << 20},
+		{name: "no_modern", help: "memcached's defaults before 1.5: one LRU list, no background work, no slab reassign, chunks of 1 MiB", preset: oldDefaults},
 		{name: "relaxed_privileges", help: "the commands debugtime and debugitem, for tests", flag: &e.relaxed},
 	}, append(e.ssl.table(), idleOptions...)...)
 }
@@ -91,16 +103,9 @@ func (e *extended) table() []extendedOption {
 // defaultTemporaryTTL is what temporary_ttl would be if it were on: lru temp_ttl and stats settings know it.
 const defaultTemporaryTTL = 61
 
-// Why options have no effect.
-const (
-	noDisk = "there is no disk tier yet"
-)
-
 // idleOptions are memcached's options that mean nothing here.
 var idleOptions = []extendedOption{
 	{name: "modern", idle: "its settings are the defaults"},
-	{name: "no_modern", idle: "say what you want by the single options"},
-	{name: "hashpower", arg: "N", idle: "the index starts small and grows step by step"},
 	{name: "no_hashexpand", idle: "the index grows step by step, never all at once"},
 	{name: "hash_algorithm", arg: "NAME", idle: "the hash is seeded at random, so that nobody can aim at one bucket"},
 	{name: "tail_repair_time", arg: "SECONDS", idle: "a reference to an item cannot be lost here"},
@@ -111,18 +116,24 @@ var idleOptions = []extendedOption{
 	{name: "no_track_sizes", idle: "stats sizes counts when it is asked"},
 	{name: "inline_ascii_resp", idle: "memcached itself has dropped it"},
 	{name: "no_inline_ascii_resp", idle: "memcached itself has dropped it"},
-	{name: "no_chunked_items", idle: "slab_chunk_max=1024 makes a chunk of every item up to 1 MiB"},
-	{name: "read_buf_mem_limit", arg: "MIB", idle: "there is one read buffer per thread"},
-	{name: "resp_obj_mem_limit", arg: "MIB", idle: "what a connection may be owed is bounded"},
-	{name: "drop_privileges", idle: "the runtime's own threads need their system calls; use a service manager's filter"},
-	{name: "no_drop_privileges", idle: "none are dropped"},
+	{name: "resp_obj_mem_limit", arg: "MIB", idle: "memcached itself has dropped it; see read_buf_mem_limit"},
+	{name: "drop_privileges", unnamed: true, idle: "the runtime's own threads need their system calls; use a service manager's filter"},
+	{name: "no_drop_privileges", unnamed: true, idle: "none are dropped"},
 	{name: "no_stat_key_prefix", idle: "-D decides"},
-	{name: "ext_path", arg: "PATH", idle: noDisk}, {name: "ext_page_size", arg: "MIB", idle: noDisk},
-	{name: "ext_wbuf_size", arg: "MIB", idle: noDisk}, {name: "ext_threads", arg: "N", idle: noDisk},
-	{name: "ext_item_size", arg: "BYTES", idle: noDisk}, {name: "ext_item_age", arg: "SECONDS", idle: noDisk},
-	{name: "ext_low_ttl", arg: "SECONDS", idle: noDisk}, {name: "ext_recache_rate", arg: "N", idle: noDisk},
-	{name: "ext_compact_under", arg: "N", idle: noDisk}, {name: "ext_drop_under", arg: "N", idle: noDisk},
-	{name: "ext_max_frag", arg: "FACTOR", idle: noDisk}, {name: "ext_drop_unread", idle: noDisk},
+}
+
+// diskOptions are those of memcached's disk tier.
+var diskOptions = []string{
+	"ext_path", "ext_page_size", "ext_wbuf_size", "ext_threads", "ext_io_depth", "ext_item_size", "ext_item_age", "ext_low_ttl",
+	"ext_recache_rate", "ext_compact_under", "ext_drop_under", "ext_max_sleep", "ext_max_frag", "ext_drop_unread", "no_ext_drop_unread",
+}
+
+// oldDefaults is no_modern.
+func oldDefaults(e *extended) {
+	e.noReassign, e.automove.Level, e.maxConnsFast, e.noCrawler, e.noMaintainer = true, 0, false, true, true
+	if !e.chunkMaxSet {
+		e.chunkMax = 1024
+	}
 }
 
 // set reads one option: `name`, `no_name` or `name=value`.
@@ -133,16 +144,25 @@ func (e *extended) set(text string) error {
 		return func(o extendedOption) bool { return o.name == n }
 	}
 	at := slices.IndexFunc(table, is(name))
-	if plain, no := strings.CutPrefix(name, "no_"); at < 0 && no {
-		if at = slices.IndexFunc(table, is(plain)); at >= 0 && table[at].flag == nil {
+	if plain, no := strings.CutPrefix(name, "no_"); at < 0 && no && !hasValue {
+		if at = slices.IndexFunc(table, is(plain)); at >= 0 && table[at].flag == nil && table[at].bare == "" {
 			at = -1
 		}
 		off = true
+	}
+	if at < 0 && slices.Contains(diskOptions, name) {
+		e.notes = append(e.notes, fmt.Sprintf("-o %s has no effect: there is no disk tier yet", name))
+		return nil
 	}
 	if at < 0 {
 		return fmt.Errorf("-o %s: no such option; -h lists them", name)
 	}
 	o := table[at]
+	if o.bare != "" && !hasValue {
+		if value, hasValue = o.bare, true; off {
+			value = "0"
+		}
+	}
 	if (o.arg != "") != hasValue {
 		if o.arg != "" {
 			return fmt.Errorf("-o %s: want %s=%s", text, name, o.arg)
@@ -150,12 +170,20 @@ func (e *extended) set(text string) error {
 		return fmt.Errorf("-o %s: %s has no value", text, name)
 	}
 	if o.idle != "" {
+		if e.given == nil {
+			e.given = make(map[string]string)
+		}
+		e.given[name] = cmp.Or(value, "yes")
 		e.notes = append(e.notes, fmt.Sprintf("-o %s has no effect: %s", name, o.idle))
 		return nil
 	}
 	if err := o.take(value, off); err != nil {
 		return fmt.Errorf("-o %s: %w", text, err)
 	}
+	if o.preset != nil {
+		o.preset(e)
+	}
+	e.chunkMaxSet = e.chunkMaxSet || o.name == "slab_chunk_max"
 	return nil
 }
 
@@ -185,6 +213,9 @@ func (e *extended) settle() error {
 	if e.lru.HotPercent+e.lru.WarmPercent > store.SegmentsMaxPercent {
 		return fmt.Errorf("-o hot_lru_pct=%d,warm_lru_pct=%d: together at most %d", e.lru.HotPercent, e.lru.WarmPercent, store.SegmentsMaxPercent)
 	}
+	if e.temporaryTTL >= 0 && e.noMaintainer {
+		return errors.New("-o temporary_ttl: segments are the LRU maintainer's: not together with no_lru_maintainer or no_modern")
+	}
 	e.lru.Segmented = !e.noMaintainer
 	if e.lru.Temporary = !e.noMaintainer && e.temporaryTTL >= 0; e.lru.Temporary {
 		e.lru.TemporaryTTL = int64(e.temporaryTTL)
@@ -200,6 +231,8 @@ func extendedHelp() string {
 	for _, o := range e.table() {
 		name := o.name
 		switch {
+		case o.unnamed:
+			continue
 		case o.idle != "":
 			fmt.Fprintf(&idle, " %s", name)
 			continue

@@ -19,6 +19,7 @@ const (
 	plainKeyMax = 250
 	minItemMax  = 1 << 10
 	maxItemMax  = 1 << 30
+	leastMemory = 2 // MiB; less is taken for it
 )
 
 // options are the command line.
@@ -143,6 +144,10 @@ func (o *options) validate() (err error) {
 		return fmt.Errorf("-I %s: want bytes, or a number with k or m, from 1k to 1024m", o.itemMax)
 	}
 	switch {
+	case int64(o.itemSizeMax) > max(o.memory, leastMemory)<<20/2:
+		return fmt.Errorf("-I %s: more than half of the memory, %d MiB; see -m", o.itemMax, o.memory)
+	case o.ext.chunkMaxSet && o.ext.chunkMax<<10 > o.itemSizeMax:
+		return fmt.Errorf("-o slab_chunk_max=%d: more than -I, which is %s", o.ext.chunkMax, o.itemMax)
 	case o.port < -1 || o.port > 65535:
 		return fmt.Errorf("-p %d: want a port, 0 for none, -1 for any", o.port)
 	case o.memory < 1:
@@ -200,7 +205,7 @@ func (o *options) keyMax() int {
 // store is the store's part of the options.
 func (o *options) store(now func() int64) store.Config {
 	return store.Config{
-		MemoryLimit:  max(o.memory, 2) << 20,
+		MemoryLimit:  max(o.memory, leastMemory) << 20,
 		ItemSizeMax:  o.itemSizeMax,
 		KeyMax:       o.keyMax(),
 		ChunkMin:     o.minSpace,
@@ -208,6 +213,7 @@ func (o *options) store(now func() int64) store.Config {
 		SlabChunkMax: min(o.ext.chunkMax<<10, o.itemSizeMax),
 		StaleWindow:  uint32(o.ext.staleWindow),
 		StaleRetry:   uint32(o.ext.staleRetry),
+		HashPower:    o.ext.hashPower,
 		HugePages:    o.largePages,
 		NoEvict:      o.noEvict,
 		NoCAS:        o.noCAS,
@@ -228,6 +234,7 @@ func (o *options) server(log io.Writer) server.Config {
 		RefuseFast:  o.ext.maxConnsFast,
 		IdleTimeout: int64(o.ext.idleTimeout),
 		MaxRequests: o.maxRequests,
+		ReplyMemory: o.ext.replyMemory << 20,
 		Verbose:     o.verbose,
 		Log:         log,
 		Settings:    o.settings(),

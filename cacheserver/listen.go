@@ -65,7 +65,7 @@ func (o *options) listen() (*sockets, error) {
 		}
 		return &sockets{listeners: []net.Listener{l}}, nil
 	}
-	if o.port == 0 && o.udpPort == 0 {
+	if o.port == 0 && o.udpPort == 0 && os.Getenv(portFileEnv) == "" { // memcached listens nowhere then, which nobody means
 		return nil, errors.New("-p 0 and neither -U nor -s: there is nothing to listen on")
 	}
 	s := new(sockets)
@@ -99,7 +99,7 @@ func (o *options) take(inherited *service.Sockets) (s *sockets, err error) {
 		if _, tcp := l.(*net.TCPListener); tcp {
 			s.addresses = append(s.addresses, l.Addr())
 			if o.tls {
-				l = tls.NewListener(l, s.certificates.config(""))
+				l = secureListener{l.(*net.TCPListener), s.certificates.config("")}
 			}
 		}
 		s.listeners = append(s.listeners, l)
@@ -107,36 +107,80 @@ func (o *options) take(inherited *service.Sockets) (s *sockets, err error) {
 	return s, writePorts(s)
 }
 
+// secureListener speaks TLS. Unlike crypto/tls's listener it lets others see its socket.
+type secureListener struct {
+	*net.TCPListener
+	config *tls.Config
+}
+
+// Accept waits for a connection; its handshake is made when it is first used.
+func (l secureListener) Accept() (net.Conn, error) {
+	c, err := l.TCPListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(c, l.config), nil
+}
+
 func (o *options) listenTCP(s *sockets) error {
 	if o.port == 0 {
 		return nil
 	}
+	port := 0
 	for _, a := range o.listenAddresses(o.port) {
-		l, err := net.Listen("tcp", a.address)
+		l, err := a.listen(port)
 		if err != nil {
 			return listenError(a.address, "-p", err)
+		}
+		if l == nil {
+			continue
 		}
 		if err := setBacklog(l, o.backlog); err != nil {
 			return errors.Join(fmt.Errorf("-b %d: %w", o.backlog, err), l.Close())
 		}
+		port = l.Addr().(*net.TCPAddr).Port
 		s.addresses = append(s.addresses, l.Addr())
 		if a.secured(o.tls) {
-			l = tls.NewListener(l, s.certificates.config(a.mode))
+			s.listeners = append(s.listeners, secureListener{l.(*net.TCPListener), s.certificates.config(a.mode)})
+		} else {
+			s.listeners = append(s.listeners, l)
 		}
-		s.listeners = append(s.listeners, l)
 	}
 	return nil
+}
+
+// listen opens a TCP socket. Where the address is one of all families, the second one takes the port of the first if any port will
+// do; there need not be an IPv6, and nil is what comes of that.
+func (a listenAddress) listen(port int) (net.Listener, error) {
+	l, err := net.Listen("tcp"+a.family, a.with(port))
+	if a.family == "6" && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+		return nil, nil
+	}
+	return l, err
+}
+
+// with returns the address with a port in the place of any.
+func (a listenAddress) with(port int) string {
+	if host, any, ok := strings.Cut(a.address, "]:"); a.family == "6" && ok && any == "0" {
+		return host + "]:" + strconv.Itoa(port)
+	}
+	return a.address
 }
 
 func (o *options) listenUDP(s *sockets) error {
 	if o.udpPort == 0 {
 		return nil
 	}
+	port := 0
 	for _, a := range o.listenAddresses(o.udpPort) {
-		c, err := net.ListenPacket("udp", a.address)
+		c, err := net.ListenPacket("udp"+a.family, a.with(port))
+		if a.family == "6" && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			return listenError(a.address, "-U", err)
 		}
+		port = c.LocalAddr().(*net.UDPAddr).Port
 		s.udp = append(s.udp, c.(*net.UDPConn))
 	}
 	return nil
@@ -161,8 +205,9 @@ func listenError(address, flag string, err error) error {
 }
 
 // listenAddress is one of -l's, with what is said about TLS before it: tls, mtls (clients show a certificate), btls (they need
-// not), notls, or nothing, which leaves it to -Z.
-type listenAddress struct{ mode, address string }
+// not), notls, or nothing, which leaves it to -Z. family is 4 or 6 for an address that stands for all, else empty: memcached has a
+// socket for each of them.
+type listenAddress struct{ mode, address, family string }
 
 // secured tells whether TLS is spoken there.
 func (a listenAddress) secured(byDefault bool) bool {
@@ -173,13 +218,13 @@ func (a listenAddress) secured(byDefault bool) bool {
 func (o *options) listenAddresses(number int) []listenAddress {
 	port := strconv.Itoa(max(number, 0)) // the system chooses for 0
 	if o.addresses == "" {
-		return []listenAddress{{address: ":" + port}}
+		return []listenAddress{{address: "0.0.0.0:" + port, family: "4"}, {address: "[::]:" + port, family: "6"}}
 	}
 	var all []listenAddress
 	for text := range strings.SplitSeq(o.addresses, ",") {
 		a := listenAddress{address: strings.TrimSpace(text)}
 		if mode, rest, ok := strings.Cut(a.address, ":"); ok && slices.Contains([]string{"tls", "mtls", "btls", "notls"}, mode) {
-			a = listenAddress{mode, rest}
+			a = listenAddress{mode: mode, address: rest}
 		}
 		if _, _, err := net.SplitHostPort(a.address); err != nil {
 			a.address = net.JoinHostPort(strings.Trim(a.address, "[]"), port)

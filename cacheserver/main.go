@@ -117,6 +117,9 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		listening.log(stderr)
 	}
 	cfg.UDP = listening.udp
+	if c := listening.certificates; c != nil {
+		cfg.TLSRead, cfg.TLSResumes = c.read.Load, c.options.sessionCache
+	}
 	cfg.Reload = reloader(cfg.AuthFile, listening.certificates)
 	o.process(stderr)
 	if err := o.dropPrivileges(); err != nil {

@@ -259,6 +259,11 @@ func TestUsage(t *testing.T) {
 		{"-f 1", exitUsage, "", "-f 1"},
 		{"-I 10", exitUsage, "", "from 1k to 1024m"},
 		{"-I 2g", exitUsage, "", "from 1k to 1024m"},
+		{"-I 33m", exitUsage, "", "more than half of the memory, 64 MiB; see -m"},
+		{"-I 1k -o slab_chunk_max=2", exitUsage, "", "slab_chunk_max=2: more than -I"},
+		{"-o no_modern,temporary_ttl=60", exitUsage, "", "temporary_ttl"},
+		{"-o slab_automove_window", exitUsage, "", "want slab_automove_window=SECONDS"},
+		{"-o hashpower=33", exitUsage, "", "want a number from 12 to 32"},
 		{"-p 70000", exitUsage, "", "-p 70000"},
 		{"-a 999", exitUsage, "", "octal"},
 		{"-o nope", exitUsage, "", "-o nope: no such option; -h"},
@@ -301,4 +306,91 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: exit code %d\n%s\n%s", tt.args, code, out.String(), errs.String())
 		}
 	}
+}
+
+// Programs look into -h for what a server can do: what it cannot is not named there.
+func TestHelpPromisesNothing(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"-h"}, &out, &errs); code != exitOK {
+		t.Fatal(code)
+	}
+	for _, name := range []string{"ext_path", "proxy_config", "drop_privileges"} {
+		if strings.Contains(out.String(), name) {
+			t.Errorf("%s is named", name)
+		}
+	}
+}
+
+// memcached's spellings of options, alone and together.
+func TestOptionForms(t *testing.T) {
+	for _, tt := range []struct {
+		options string
+		want    map[string]string
+	}{
+		{"slab_reassign,slab_automove,lru_crawler", map[string]string{"slab_automove": "1", "slab_reassign": "yes"}},
+		{"no_slab_automove", map[string]string{"slab_automove": "0"}},
+		{"slab_automove=2,modern", map[string]string{"slab_automove": "2"}},
+		{"no_modern", map[string]string{"slab_automove": "0", "slab_reassign": "no", "lru_crawler": "no", "lru_maintainer_thread": "no", "maxconns_fast": "no", "slab_chunk_max": "1048576"}},
+		{"no_modern,lru_crawler", map[string]string{"lru_crawler": "yes"}},
+		{"slab_chunk_max=16,no_modern", map[string]string{"slab_chunk_max": "16384"}},
+		{"no_chunked_items,hashpower=18", map[string]string{"slab_chunk_max": "1048576", "hashpower_init": "18"}},
+		{"ssl_wbuf_size=64,worker_logbuf_size=8,tail_repair_time=5", map[string]string{"ssl_wbuf_size": "65536", "worker_logbuf_size": "8192", "tail_repair_time": "5"}},
+		{"read_buf_mem_limit=3", map[string]string{"read_buf_mem_limit": "3145728"}},
+	} {
+		o, err := parseFlags([]string{"-o", tt.options})
+		if err != nil {
+			t.Errorf("%s: %v", tt.options, err)
+			continue
+		}
+		got := make(map[string]string)
+		for _, s := range o.settings() {
+			got[s[0]] = s[1]
+		}
+		for name, want := range tt.want {
+			if got[name] != want {
+				t.Errorf("%s: %s is %s, want %s", tt.options, name, got[name], want)
+			}
+		}
+	}
+}
+
+// Without -l there is a socket for each family, with the same port, and the file names both.
+func TestFamilies(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ports")
+	t.Setenv(portFileEnv, file)
+	o, err := parseFlags([]string{"-p", "-1", "-U", "-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := o.listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tcp, tcp6, udp, udp6 int
+	if n, _ := fmt.Sscanf(string(text), "TCP INET: %d\nTCP INET6: %d\nUDP INET: %d\nUDP INET6: %d\n", &tcp, &tcp6, &udp, &udp6); n != 4 {
+		n, _ = fmt.Sscanf(string(text), "TCP INET: %d\nUDP INET: %d\n", &tcp, &udp) // a machine without IPv6
+		tcp6, udp6 = tcp, udp
+		if n != 2 {
+			t.Fatalf("%q", text)
+		}
+	}
+	if tcp == 0 || tcp != tcp6 || udp == 0 || udp != udp6 {
+		t.Errorf("%q", text)
+	}
+}
+
+// -p 0 is no socket; whoever asks for the file of ports is told so.
+func TestNoPort(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ports")
+	t.Setenv(portFileEnv, file)
+	started(t, "-p", "0", "-U", "0")
+	realproc.WaitFor(t, 20*time.Second, "the file", func() bool {
+		text, err := os.ReadFile(file)
+		return err == nil && len(text) == 0
+	})
 }

@@ -26,6 +26,15 @@ func (o *options) settings() [][2]string {
 	if socket == "" {
 		socket = "NULL"
 	}
+	given := func(name, otherwise string) string { return cmp.Or(o.ext.given[name], otherwise) }
+	kib := func(name, otherwise string) string {
+		if n, err := strconv.Atoi(o.ext.given[name]); err == nil {
+			return strconv.Itoa(n << 10)
+		}
+		return otherwise
+	}
+	had := func(name string) string { return yesNo(o.ext.given[name] != "") }
+	ssl := &o.ext.ssl
 	return [][2]string{
 		{"maxbytes", strconv.FormatInt(o.memory<<20, 10)},
 		{"maxconns", strconv.Itoa(o.maxConns)},
@@ -76,6 +85,26 @@ func (o *options) settings() [][2]string {
 		{"idle_timeout", strconv.Itoa(o.ext.idleTimeout)},
 		{"page_keys", yesNo(o.ext.pageKeys)},
 		{"memory_file", orNull(o.memoryFile)},
+		{"oldest", "0"},
+		{"hashpower_init", strconv.Itoa(o.ext.hashPower)},
+		{"hash_algorithm", "maphash"},
+		{"tail_repair_time", given("tail_repair_time", "0")},
+		{"worker_logbuf_size", kib("worker_logbuf_size", "65536")},
+		{"read_buf_mem_limit", strconv.Itoa(o.ext.replyMemory << 20)},
+		{"track_sizes", had("track_sizes")},
+		{"inline_ascii_response", had("inline_ascii_resp")},
+		{"slab_automove_freeratio", given("slab_automove_freeratio", "0.010")},
+		{"num_napi_ids", orNull("")},
 		{"ssl_enabled", yesNo(o.tls)},
+		{"ssl_chain_cert", orNull(ssl.chainCert)},
+		{"ssl_key", orNull(ssl.key)},
+		{"ssl_verify_mode", strconv.Itoa(ssl.verifyMode)},
+		{"ssl_keyformat", given("ssl_keyformat", "1")},
+		{"ssl_ciphers", given("ssl_ciphers", "NULL")},
+		{"ssl_ca_cert", cmp.Or(ssl.caCert, "NULL")},
+		{"ssl_wbuf_size", kib("ssl_wbuf_size", "16384")},
+		{"ssl_session_cache", yesNo(ssl.sessionCache)},
+		{"ssl_kernel_tls", had("ssl_kernel_tls")},
+		{"ssl_min_version", [...]string{"tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3"}[ssl.minVersion]},
 	}
 }

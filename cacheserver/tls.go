@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // sslOptions are the -o options about TLS, as memcached names them.
@@ -16,6 +17,8 @@ type sslOptions struct {
 	verifyMode int    // 0 and 3: ask for no client certificate, 1: take one, 2: demand one
 	caCert     string // file of the certificates that sign clients', PEM
 	minVersion int    // 0 TLS 1.0, 1 TLS 1.1, 2 TLS 1.2, 3 TLS 1.3
+
+	sessionCache bool // sessions may be resumed
 }
 
 // table are the options for extended.set.
@@ -29,7 +32,7 @@ func (o *sslOptions) table() []extendedOption {
 		{name: "ssl_ciphers", arg: "LIST", idle: "the TLS library chooses ciphers that are known to be safe"},
 		{name: "ssl_keyformat", arg: "N", idle: "keys are PEM"},
 		{name: "ssl_wbuf_size", arg: "KIB", idle: "a TLS record is written at once"},
-		{name: "ssl_session_cache", idle: "sessions are resumed by tickets"},
+		{name: "ssl_session_cache", help: "for -Z: clients may resume their sessions (default off)", flag: &o.sessionCache},
 		{name: "ssl_kernel_tls", idle: "the TLS library has no kernel TLS"},
 	}
 }
@@ -38,6 +41,7 @@ func (o *sslOptions) table() []extendedOption {
 type certificates struct {
 	options sslOptions
 	current atomic.Pointer[tls.Config]
+	read    atomic.Int64 // unix time of the last reading
 }
 
 // newCertificates reads the files that -Z needs.
@@ -56,9 +60,10 @@ func (c *certificates) reload() error {
 		return fmt.Errorf("-o ssl_chain_cert, ssl_key: %w", err)
 	}
 	cfg := &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   uint16(tls.VersionTLS10 + c.options.minVersion),
-		ClientAuth:   [...]tls.ClientAuthType{tls.NoClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert, tls.NoClientCert}[c.options.verifyMode],
+		Certificates:           []tls.Certificate{pair},
+		SessionTicketsDisabled: !c.options.sessionCache,
+		MinVersion:             uint16(tls.VersionTLS10 + c.options.minVersion),
+		ClientAuth:             [...]tls.ClientAuthType{tls.NoClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert, tls.NoClientCert}[c.options.verifyMode],
 	}
 	if c.options.caCert != "" {
 		pem, err := os.ReadFile(c.options.caCert)
@@ -71,6 +76,7 @@ func (c *certificates) reload() error {
 		}
 	}
 	c.current.Store(cfg)
+	c.read.Store(time.Now().Unix())
 	return nil
 }
 

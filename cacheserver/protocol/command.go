@@ -54,6 +54,7 @@ type Command struct {
 	Delta   uint64
 	NoReply bool
 	Arg     []byte // the name of an Admin command
+	Level   int    // of verbosity
 }
 
 // Error lines that Parse gives instead of a command, without their CR LF.

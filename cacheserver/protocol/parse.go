@@ -63,15 +63,17 @@ func (c *Command) fill(w [][]byte, keyMax int) string {
 	return ""
 }
 
-// verbosity reads `LEVEL [noreply]`. The level changes nothing here.
+// verbosity reads `LEVEL [noreply]`.
 func (c *Command) verbosity(w [][]byte) string {
-	if len(w) == 0 || len(w) > 4 {
-		return ErrUnknown
-	}
 	c.NoReply = isNoReply(w)
-	if _, ok := unsigned(w[0]); !ok && !c.NoReply {
+	if len(w) == 0 {
 		return ErrFormat
 	}
+	level, ok := unsigned(w[0])
+	if !ok {
+		return ErrFormat
+	}
+	c.Level = int(min(level, math.MaxInt32))
 	return ""
 }
 

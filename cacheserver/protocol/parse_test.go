@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		{line: "stats items", want: Command{Verb: Stats, Arg: []byte("stats"), Keys: []byte(" items")}},
 		{line: "lru_crawler metadump all", want: Command{Verb: Admin, Arg: []byte("lru_crawler"), Keys: []byte(" metadump all")}},
 		{line: "mg k v", want: Command{Verb: MetaGet, Keys: []byte(" k v")}},
-		{line: "verbosity 1", want: Command{Verb: Verbosity}},
+		{line: "verbosity 1", want: Command{Verb: Verbosity, Level: 1}},
 		{line: "quit", want: Command{Verb: Quit}},
 
 		{line: "", err: ErrFormat},
@@ -56,7 +56,7 @@ func TestParse(t *testing.T) {
 		{line: "incr a 18446744073709551616", err: ErrDelta},
 		{line: "touch a x", err: ErrExptime},
 		{line: "flush_all x", err: ErrExptime},
-		{line: "verbosity", err: ErrUnknown},
+		{line: "verbosity", err: ErrFormat},
 	}
 	for _, tt := range tests {
 		var c Command

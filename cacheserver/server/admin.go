@@ -4,14 +4,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"pagegate/cacheserver/store"
 )
 
 // What a command that is not understood gets.
 const (
 	errUnknown = "ERROR"
 	errFormat  = "CLIENT_ERROR bad command line format"
+
+	errNoCrawler = "CLIENT_ERROR lru crawler disabled"
 )
 
 // admin does a command for administrators (protocol.txt, from "Slabs Reassign" on).
@@ -102,15 +102,15 @@ func (s *session) crawlerCommand(w []string) {
 	s.say("OK")
 }
 
-// crawlNow asks for a run of the crawler, which always goes over all classes: it walks the index.
+// crawlNow asks for a run of the crawler over some classes.
 func (s *session) crawlNow(classes string, on bool) string {
-	if _, ok := parseClasses(classes); !ok {
-		return "BADCLASS invalid class id"
-	}
+	ids, ok := parseClasses(classes)
 	switch {
 	case !on:
-		return "ERROR lru crawler disabled"
-	case !s.srv.crawler.ask():
+		return errNoCrawler
+	case !ok:
+		return "BADCLASS invalid class id"
+	case !s.srv.crawler.ask(ids):
 		return "BUSY currently processing crawler request"
 	}
 	return "OK"
@@ -148,7 +148,11 @@ func (s *session) shutdown(w []string) {
 // watchCommand is watch KIND ...; without a kind it means fetchers.
 func (s *session) watchCommand(w []string) {
 	if s.srv.cfg.NoWatch {
-		s.reply("ERROR watch commands not allowed")
+		s.reply("CLIENT_ERROR watch commands not allowed")
+		return
+	}
+	if !s.out.empty() {
+		s.reply("ERROR cannot pipeline other commands before watch")
 		return
 	}
 	if s.caller == nil {
@@ -180,54 +184,5 @@ func (s *Server) reload() string {
 		s.logf(0, "refresh_certs: %v", err)
 		return "ERROR the certificates cannot be read, see the log"
 	}
-	return "OK"
-}
-
-// debugTime is debugtime p|r|+N|-N: the clock stands still, goes on, or jumps by N seconds.
-func (s *Server) debugTime(w []string) string {
-	c := s.cfg.TestClock
-	if c == nil || len(w) != 1 {
-		return errUnknown
-	}
-	switch {
-	case w[0] == "p":
-		c.Pause()
-	case w[0] == "r":
-		c.Resume()
-	default:
-		n, err := strconv.ParseInt(w[0], 10, 32)
-		if err != nil || w[0][0] != '+' && w[0][0] != '-' {
-			return errUnknown
-		}
-		c.Shift(n)
-	}
-	return "OK"
-}
-
-// debugItem is debugitem lock|unlock|ref|unref KEY, for tests of items in use: a reference keeps an item as a slow reader does,
-// and nothing here waits for a lock on an item, so lock and unlock only tell whether it is there.
-func (s *session) debugItem(w []string) string {
-	if s.srv.cfg.TestClock == nil || len(w) != 2 {
-		return errUnknown
-	}
-	it, ok := store.Item{}, false
-	if !s.srv.store.Edit([]byte(w[1]), func(e store.Entry) { it, ok = e.Hold() }) || !ok {
-		return "MISS"
-	}
-	switch w[0] {
-	case "ref":
-		s.held = append(s.held, it)
-		return "OK"
-	case "unref":
-		if n := len(s.held); n > 0 {
-			s.held[n-1].Release()
-			s.held = s.held[:n-1]
-		}
-	case "lock", "unlock":
-	default:
-		it.Release()
-		return errUnknown
-	}
-	it.Release()
 	return "OK"
 }

@@ -37,8 +37,15 @@ func TestAdmin(t *testing.T) {
 		{"slabs reassign 3 4\r\n", "NOSPARE source class has no spare pages\r\n"},
 		{"slabs reassign a b\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"lru_crawler disable\r\n", "OK\r\n"},
-		{"lru_crawler crawl all\r\n", "ERROR lru crawler disabled\r\n"},
+		{"lru_crawler crawl all\r\n", "CLIENT_ERROR lru crawler disabled\r\n"},
+		{"lru_crawler metadump all\r\n", "CLIENT_ERROR lru crawler disabled\r\n"},
 		{"lru_crawler enable\r\n", "OK\r\n"},
+		{"mg a\r\nlru_crawler metadump all\r\n", "EN\r\nERROR cannot pipeline other commands before metadump\r\n"},
+		{"mn\r\nlru_crawler mgdump all\r\n", "MN\r\nERROR cannot pipeline other commands before mgdump\r\n"},
+		{"mn\r\nwatch\r\n", "MN\r\nERROR cannot pipeline other commands before watch\r\n"},
+		{"slabs automove ratio 0.5\r\nslabs automove window 5\r\nslabs automove freeratio 0.1\r\n", "OK\r\nOK\r\nOK\r\n"},
+		{"slabs automove ratio\r\nslabs automove window x\r\n", "ERROR\r\nCLIENT_ERROR bad command line format\r\n"},
+		{"verbosity\r\nverbosity x\r\n", "CLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad command line format\r\n"},
 		{"lru_crawler crawl x\r\n", "BADCLASS invalid class id\r\n"},
 		{"lru_crawler crawl 1,2\r\n", "OK\r\n"},
 		{"lru_crawler sleep 2000000\r\n", "CLIENT_ERROR sleep must be one second or less\r\n"},
@@ -47,9 +54,9 @@ func TestAdmin(t *testing.T) {
 		{"lru_crawler tocrawl x\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"set a 7 0 1\r\nx\r\nset b%20c 0 0 2\r\nyy\r\n", "STORED\r\nSTORED\r\n"},
 		{"debugitem ref nope\r\n", "MISS\r\n"},
-		{"debugitem ref a\r\ndebugitem unref a\r\n", "OK\r\nOK\r\n"},
+		{"debugitem ref a\r\ndebugitem unref b%20c\r\ndebugitem unref a\r\n", "OK\r\nMISS\r\nOK\r\n"},
 		{"debugtime x\r\n", "ERROR\r\n"},
-		{"debugtime p\r\ndebugtime +60\r\ndebugtime -60\r\ndebugtime r\r\n", "OK\r\nOK\r\nOK\r\nOK\r\n"},
+		{"debugtime p\r\ndebugtime +60\r\ndebugtime -60\r\ndebugtime 60\r\ndebugtime -60\r\ndebugtime r\r\n", "OK\r\nOK\r\nOK\r\nOK\r\nOK\r\nOK\r\n"},
 		{"refresh_certs\r\n", "ERROR TLS is not enabled\r\n"},
 		{"stats detail\r\n", "CLIENT_ERROR usage: stats detail on|off|dump\r\n"},
 		{"stats detail on\r\n", "OK\r\n"},
@@ -75,13 +82,13 @@ func TestAdmin(t *testing.T) {
 
 // What flags forbid is refused.
 func TestForbidden(t *testing.T) {
-	addr, _ := start(t, Config{NoDump: true, NoWatch: true}, store.Config{})
+	addr, _ := start(t, Config{NoDump: true, NoWatch: true, Crawler: Crawler{On: true}}, store.Config{})
 	c := dial(t, addr)
 	for _, step := range [][2]string{
 		{"shutdown\r\n", "SERVER_ERROR: shutdown not enabled\r\n"},
-		{"watch\r\n", "ERROR watch commands not allowed\r\n"},
+		{"watch\r\n", "CLIENT_ERROR watch commands not allowed\r\n"},
 		{"lru_crawler metadump all\r\n", "ERROR metadump not allowed\r\n"},
-		{"lru_crawler mgdump all\r\n", "ERROR metadump not allowed\r\n"},
+		{"lru_crawler mgdump all\r\n", "ERROR key dump not allowed\r\n"},
 		{"stats cachedump 1 1\r\n", "CLIENT_ERROR stats cachedump not allowed\r\n"},
 		{"stats detail dump\r\n", "CLIENT_ERROR stats detail not allowed\r\n"},
 		{"debugtime p\r\n", "ERROR\r\n"},
@@ -93,7 +100,7 @@ func TestForbidden(t *testing.T) {
 
 // A dump lists every item once, though it is much longer than what a connection may be owed, and other commands go on after it.
 func TestDump(t *testing.T) {
-	addr, s := start(t, Config{}, store.Config{})
+	addr, s := start(t, Config{Crawler: Crawler{On: true}}, store.Config{})
 	const items = 30_000
 	var sets strings.Builder
 	for i := range items {
@@ -101,7 +108,7 @@ func TestDump(t *testing.T) {
 	}
 	c := dial(t, addr)
 	c.ask(t, sets.String()+"mn\r\n", "MN\r\n")
-	c.ask(t, "lru_crawler metadump all\r\nmn\r\n", "")
+	c.ask(t, "lru_crawler metadump all\r\nmn\r\n", "OK\r\n")
 	line := regexp.MustCompile(`^key=%2Fpage%2F(\d+)%3Fa%2520b exp=-1 la=\d+ cas=\d+ fetch=no cls=\d+ size=\d+ flags=5\n$`)
 	seen := make(map[string]bool)
 	for {
@@ -122,7 +129,7 @@ func TestDump(t *testing.T) {
 		t.Errorf("%d of %d items", len(seen), items)
 	}
 	c.expect(t, "MN\r\n")
-	c.ask(t, "lru_crawler mgdump hash\r\n", "mg /page/")
+	c.ask(t, "lru_crawler mgdump hash\r\n", "OK\r\nmg /page/")
 	if n := s.store.Stats().CurrItems; n != items {
 		t.Errorf("%d items", n)
 	}
@@ -145,9 +152,11 @@ func TestWatch(t *testing.T) {
 		"STORED\r\nVALUE a%20b 0 3\r\nabc\r\nEND\r\nEND\r\nVA 3\r\nabc\r\nDELETED\r\n")
 	for _, want := range []string{
 		`conn_new rip=127\.0\.0\.1 rport=\d+ transport=tcp cfd=\d+`,
+		`item_get key=a%2520b status=not_found clsid=0 cfd=\d+ size=0`,
 		`item_store key=a%2520b status=stored cmd=set ttl=(100|99) clsid=\d+ cfd=\d+ size=3`,
 		`item_get key=a%2520b status=found clsid=\d+ cfd=\d+ size=3`,
 		`item_get key=nope status=not_found clsid=0 cfd=\d+ size=0`,
+		`item_get key=a%2520b status=found clsid=\d+ cfd=\d+ size=3`,
 		`item_get key=a%2520b status=found clsid=\d+ cfd=\d+ size=3`,
 		`deleted key=a%2520b cmd=delete cfd=\d+`,
 		`conn_close rip=127\.0\.0\.1 rport=\d+ transport=tcp reason=normal cfd=\d+`,

@@ -347,7 +347,7 @@ func TestBinaryStats(t *testing.T) {
 	if got := stats(""); len(got) != len(dial(t, addr).stats(t, "stats")) || got["cmd_get"] != "1" || got["curr_items"] != "1" {
 		t.Errorf("%d figures: %v", len(got), got)
 	}
-	if got := stats("settings"); len(got) != 2 || got["maxbytes"] != "1" || got["inter"] != "NULL" {
+	if got := stats("settings"); len(got) != 2 || got["maxbytes"] != "67108864" || got["inter"] != "NULL" {
 		t.Errorf("%v", got)
 	}
 	if got := stats("items"); got["items:1:number"] != "1" {

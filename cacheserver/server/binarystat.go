@@ -13,11 +13,11 @@ func (s *session) binaryStat() {
 	var lines output
 	switch {
 	case len(what) == 0, string(what) == "items", string(what) == "slabs", string(what) == "sizes", bytes.HasPrefix(what, []byte("detail ")):
-		s.srv.writeStats(&lines, string(what))
+		s.srv.writeStats(&lines, string(what), s.caller)
 	case bytes.HasPrefix(what, []byte("reset")): // memcached compares no more than that
-		s.srv.writeStats(&lines, "reset")
+		s.srv.writeStats(&lines, "reset", s.caller)
 	case bytes.HasPrefix(what, []byte("settings")):
-		s.srv.writeStats(&lines, "settings")
+		s.srv.writeStats(&lines, "settings", s.caller)
 	default:
 		s.fail(protocol.StatusNotFound)
 		return

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // caller is what is known of a connection besides its conversation.
@@ -28,11 +29,25 @@ func (s *Server) newCaller(id int, c net.Conn) *caller {
 		k.network = "tcp6"
 	}
 	k.lastRead.Store(s.clock())
-	k.setState("conn_read")
+	k.setState(&stateRead)
 	return k
 }
 
-func (k *caller) setState(name string) { k.state.Store(&name) }
+// What a connection is doing, by the names of memcached's states that there is something like here.
+var (
+	stateRead    = "conn_read"      // waits for a request
+	stateNRead   = "conn_nread"     // waits for the rest of a value
+	stateSwallow = "conn_swallow"   // the same, of one that is refused
+	stateWrite   = "conn_mwrite"    // waits until the client has read
+	stateWatch   = "conn_watch"     // is a watcher
+	stateParse   = "conn_parse_cmd" // is asking this very question
+)
+
+func (k *caller) setState(name *string) {
+	if k.state.Load() != name {
+		k.state.Store(name)
+	}
+}
 
 // callers are the connections that there are. Its methods may be called by any goroutine.
 type callers struct {
@@ -85,18 +100,39 @@ func (c *callers) list() []*caller {
 	return list
 }
 
-// connStats are the lines of `stats conns`.
-func (s *Server) connStats(o *output) {
-	for i, l := range s.listeners {
-		// A listener's socket is the runtime's: it counts down from 0, so that its number is no connection's.
-		stat(o, fmt.Sprintf("%d:addr", -1-i), l.Addr().Network()+":"+l.Addr().String())
-		stat(o, fmt.Sprintf("%d:state", -1-i), "conn_listening")
-		stat(o, fmt.Sprintf("%d:secs_since_last_cmd", -1-i), s.clock()-s.started)
+// socketNumber returns the number of a socket's file, -1 if it cannot be told.
+func socketNumber(socket any) (number int) {
+	number = -1
+	if sc, ok := socket.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			_ = rc.Control(func(fd uintptr) { number = int(fd) })
+		}
+	}
+	return number
+}
+
+// connStats are the lines of `stats conns`; asking is who asks.
+func (s *Server) connStats(o *output, asking *caller) {
+	since := s.clock() - s.started
+	socket := func(number int, a net.Addr, state string) {
+		stat(o, fmt.Sprintf("%d:addr", number), a.Network()+":"+a.String())
+		stat(o, fmt.Sprintf("%d:state", number), state)
+		stat(o, fmt.Sprintf("%d:secs_since_last_cmd", number), since)
+	}
+	for _, l := range s.listeners {
+		socket(socketNumber(l), l.Addr(), "conn_listening")
+	}
+	for _, c := range s.cfg.UDP {
+		socket(socketNumber(c), c.LocalAddr(), stateRead)
 	}
 	for _, k := range s.callers.list() {
+		state := *k.state.Load()
+		if k == asking {
+			state = stateParse
+		}
 		stat(o, fmt.Sprintf("%d:addr", k.id), k.network+":"+k.remote)
 		stat(o, fmt.Sprintf("%d:listen_addr", k.id), k.network+":"+k.local)
-		stat(o, fmt.Sprintf("%d:state", k.id), *k.state.Load())
+		stat(o, fmt.Sprintf("%d:state", k.id), state)
 		stat(o, fmt.Sprintf("%d:secs_since_last_cmd", k.id), max(0, s.clock()-k.lastRead.Load()))
 	}
 }

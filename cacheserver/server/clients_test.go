@@ -137,7 +137,7 @@ func TestClientsSameAsMemcached(t *testing.T) {
 func TestMemcachedTool(t *testing.T) {
 	const program = "/usr/share/memcached/scripts/memcached-tool"
 	theirs, _ := realproc.Memcached(t)
-	ours, _ := start(t, Config{Settings: [][2]string{{"maxbytes", "67108864"}}}, store.Config{})
+	ours, _ := start(t, Config{Settings: [][2]string{{"maxbytes", "67108864"}}, Crawler: Crawler{On: true}}, store.Config{})
 	dumps := make(map[string]string)
 	for _, addr := range []string{theirs, ours} {
 		c := dial(t, addr)

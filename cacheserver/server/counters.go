@@ -16,7 +16,7 @@ type counters struct {
 	touchHits, touchMisses                     atomic.Uint64
 	bytesRead, bytesWritten                    atomic.Uint64
 	tooLarge, noMemory, connYields, idleKicks  atomic.Uint64
-	authCmds, authErrors                       atomic.Uint64
+	authCmds, authErrors, replyOOM             atomic.Uint64
 	hits                                       [store.ClassesMax + 1][store.Segments]atomic.Uint64 // look-ups, but for touches
 	_                                          [64]byte                                            // no two workers' counters share a cache line
 }
@@ -90,7 +90,7 @@ func (c *counters) reset() {
 		&c.cmdGet, &c.cmdSet, &c.cmdFlush, &c.cmdTouch, &c.getHits, &c.getMisses, &c.deleteHits, &c.deleteMisses,
 		&c.incrHits, &c.incrMisses, &c.decrHits, &c.decrMisses, &c.casHits, &c.casMisses, &c.casBadval, &c.touchHits,
 		&c.touchMisses, &c.bytesRead, &c.bytesWritten, &c.tooLarge, &c.noMemory, &c.connYields, &c.idleKicks,
-		&c.authCmds, &c.authErrors,
+		&c.authCmds, &c.authErrors, &c.replyOOM,
 	} {
 		n.Store(0)
 	}

@@ -18,15 +18,26 @@ type dump struct {
 
 // beginDump starts lru_crawler metadump or mgdump.
 func (s *session) beginDump(classes string, keysOnly bool) {
-	if s.srv.cfg.NoDump {
-		s.say("ERROR metadump not allowed")
-		return
+	name, forbidden := "metadump", "ERROR metadump not allowed"
+	if keysOnly {
+		name, forbidden = "mgdump", "ERROR key dump not allowed"
 	}
 	ids, ok := parseClasses(classes)
-	if !ok {
+	switch {
+	case !s.srv.crawler.settings().On:
+		s.say(errNoCrawler)
+		return
+	case s.srv.cfg.NoDump:
+		s.say(forbidden)
+		return
+	case !s.out.empty(): // memcached's crawler writes to the socket by itself
+		s.say("ERROR cannot pipeline other commands before " + name)
+		return
+	case !ok:
 		s.say("BADCLASS invalid class id")
 		return
 	}
+	s.reply("OK")
 	d := &dump{classes: ids, left: -1, line: s.srv.metadumpLine, end: "END"}
 	if keysOnly {
 		d.line, d.end = mgdumpLine, "EN"
@@ -91,7 +102,7 @@ func (s *Server) metadumpLine(o *output, key []byte, it store.ItemInfo) {
 	}
 	from := len(o.text)
 	o.text = fmt.Appendf(o.text, "key=%s exp=%d la=%d cas=%d fetch=%s cls=%d size=%d flags=%d\n",
-		uriEncode(key), exp, it.LastAccess, it.CAS, fetch, it.Class, it.Size, it.Flags)
+		uriEncode(key), exp, it.LastAccess, it.CAS, fetch, it.Class, it.Size+store.SizeGap, it.Flags)
 	o.appended(from)
 }
 

@@ -71,19 +71,47 @@ func (s *Server) slabsCommand(w []string) string {
 		}
 		return "BADCLASS invalid src or dst class id"
 	case len(w) >= 2 && w[0] == "automove":
-		level, err := strconv.ParseUint(w[1], 10, 32)
+		return s.automoveCommand(w[1], w[2:])
+	}
+	return errUnknown
+}
+
+// automoveCommand is slabs automove LEVEL, ratio FACTOR, freeratio FACTOR or window SECONDS.
+func (s *Server) automoveCommand(what string, w []string) string {
+	how := s.store.Automove()
+	switch what {
+	case "ratio", "freeratio":
+		if len(w) == 0 {
+			return errUnknown
+		}
+		factor, err := strconv.ParseFloat(w[0], 64)
+		if err != nil || !(factor > 0) {
+			return errUnknown
+		}
+		if what == "ratio" { // pages without items are free at once: there is no share of memory to be kept free
+			how.Ratio = factor
+		}
+	case "window":
+		if len(w) == 0 {
+			return errFormat
+		}
+		window, err := strconv.ParseUint(w[0], 10, 31)
+		if err != nil || window == 0 {
+			return errFormat
+		}
+		how.Window = int(window)
+	default:
+		level, err := strconv.ParseUint(what, 10, 32)
 		switch {
 		case err != nil:
 			return errFormat
 		case level > 2:
 			return errUnknown
 		}
-		how := s.store.Automove()
 		how.Level = int(level)
-		s.store.SetAutomove(how)
-		return "OK"
 	}
-	return errUnknown
+	s.store.SetAutomove(how)
+	return "OK"
 }
 
 // setting returns what a line of `stats settings` says if commands can change it; fixed is what the flags said.
@@ -97,6 +125,16 @@ func (s *Server) setting(name, fixed string) string {
 	decimals := func(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
 	lru, crawler := s.store.LRU(), s.crawler.settings()
 	switch name {
+	case "maxbytes":
+		return strconv.FormatInt(s.store.MemoryLimit(), 10)
+	case "verbosity":
+		return strconv.Itoa(int(s.verbose.Load()))
+	case "detail_enabled":
+		return yesNo(s.prefixes.on.Load())
+	case "slab_automove_ratio":
+		return decimals(s.store.Automove().Ratio)
+	case "slab_automove_window":
+		return strconv.Itoa(s.store.Automove().Window)
 	case "lru_segmented":
 		return yesNo(lru.Segmented)
 	case "hot_lru_pct":

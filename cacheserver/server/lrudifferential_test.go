@@ -114,12 +114,14 @@ func TestLRUStatsSameAsMemcached(t *testing.T) {
 func TestLRUSettings(t *testing.T) {
 	addr, s := start(t, Config{Maintainer: true, Settings: [][2]string{
 		{"lru_segmented", "?"}, {"hot_lru_pct", "?"}, {"warm_lru_pct", "?"}, {"hot_max_factor", "?"}, {"warm_max_factor", "?"},
-		{"temp_lru", "?"}, {"temporary_ttl", "?"}, {"slab_automove", "?"}, {"lru_crawler", "?"}, {"maxbytes", "1"},
+		{"temp_lru", "?"}, {"temporary_ttl", "?"}, {"slab_automove", "?"}, {"lru_crawler", "?"}, {"maxbytes", "?"}, {"inter", "NULL"}, {"verbosity", "?"}, {"detail_enabled", "?"},
 	}}, store.Config{LRU: store.LRU{Segmented: true}})
 	c := dial(t, addr)
 	c.ask(t, "lru mode flat\r\nlru tune 11 22 0.5 3\r\nlru temp_ttl 9\r\nslabs automove 2\r\nlru_crawler enable\r\n", strings.Repeat("OK\r\n", 5))
+	c.ask(t, "cache_memlimit 8\r\nverbosity 1\r\nstats detail on\r\n", strings.Repeat("OK\r\n", 3))
 	want := map[string]string{"lru_segmented": "no", "hot_lru_pct": "11", "warm_lru_pct": "22", "hot_max_factor": "0.50",
-		"warm_max_factor": "3.00", "temp_lru": "yes", "temporary_ttl": "9", "slab_automove": "2", "lru_crawler": "yes", "maxbytes": "1"}
+		"warm_max_factor": "3.00", "temp_lru": "yes", "temporary_ttl": "9", "slab_automove": "2", "lru_crawler": "yes", "maxbytes": "8388608",
+		"inter": "NULL", "verbosity": "1", "detail_enabled": "yes"}
 	if got := c.stats(t, "stats settings"); !maps.Equal(got, want) {
 		t.Errorf("settings %v, want %v", got, want)
 	}

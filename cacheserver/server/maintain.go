@@ -18,11 +18,14 @@ type Crawler struct {
 type crawler struct {
 	mu      sync.Mutex
 	how     Crawler
-	wanted  bool // a run has been asked for
+	wanted  bool         // a run has been asked for
+	only    map[int]bool // the slab classes that it is to be about; nil is all
 	running bool
 	starts  uint64
 	checked uint64
 	removed uint64
+	byClass [store.ClassesMax + 1]struct{ checked, removed uint64 }
+	asked   chan struct{} // wakes who waits for something to do
 }
 
 // crawlEvery is how long after a run of the crawler the next one begins by itself.
@@ -40,36 +43,62 @@ func (c *crawler) settings() Crawler {
 	return c.how
 }
 
-// ask asks for a run; false if one is under way.
-func (c *crawler) ask() bool {
+// ask asks for a run over some slab classes, nil is all; false if one is under way or about to be.
+func (c *crawler) ask(only map[int]bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.running {
+	if c.running || c.wanted {
 		return false
 	}
-	c.wanted = true
+	c.wanted, c.only = true, only
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
 	return true
 }
 
-// begin starts a run if one is due.
-func (c *crawler) begin(due bool) bool {
+// begin starts a run if one is due or was asked for, and tells over which classes.
+func (c *crawler) begin(due bool) (only map[int]bool, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.how.On || !c.wanted && !due {
-		return false
+		return nil, false
 	}
-	c.wanted, c.running = false, true
+	if c.wanted {
+		only = c.only
+	}
+	c.wanted, c.only, c.running = false, nil, true
 	c.starts++
-	return true
+	return only, true
 }
 
-// note adds what a step has found, and ends the run if it was the last one.
-func (c *crawler) note(checked, removed uint64, last bool) {
+// end ends a run and adds what it has found.
+func (c *crawler) end(run *store.Crawl) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checked += checked
-	c.removed += removed
-	c.running = !last
+	c.checked += run.Checked
+	c.removed += run.Reclaimed
+	for id, n := range run.ByClass {
+		c.byClass[id].checked += n.Checked
+		c.byClass[id].removed += n.Reclaimed
+	}
+	c.running = false
+}
+
+// ofClass returns how many items of a class have been looked at and removed.
+func (c *crawler) ofClass(id int) (checked, removed uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byClass[id].checked, c.byClass[id].removed
+}
+
+// reset forgets what has been found.
+func (c *crawler) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts, c.checked, c.removed = 0, 0, 0
+	clear(c.byClass[:])
 }
 
 // crawlerFigures are crawler_items_checked, crawler_reclaimed, lru_crawler_starts and lru_crawler_running.
@@ -81,7 +110,7 @@ type crawlerFigures struct {
 func (c *crawler) figures() crawlerFigures {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return crawlerFigures{c.checked, c.removed, c.starts, c.running}
+	return crawlerFigures{c.checked, c.removed, c.starts, c.running || c.wanted}
 }
 
 // maintain does the store's background work until the server is closed.
@@ -93,6 +122,9 @@ func (s *Server) maintain() {
 		select {
 		case <-s.stopped:
 			return
+		case <-s.crawler.asked:
+			s.crawlIfDue(&last)
+			continue
 		case <-tick.C:
 		}
 		for s.store.Maintain() && !s.pause(time.Millisecond) {
@@ -100,23 +132,29 @@ func (s *Server) maintain() {
 		for s.store.Juggle() && !s.pause(time.Millisecond) {
 		}
 		s.store.MovePages()
-		if s.crawler.begin(time.Since(last) >= crawlEvery) {
-			s.crawl()
-			last = time.Now()
-		}
+		s.crawlIfDue(&last)
 	}
 }
 
+// crawlIfDue lets the crawler run if somebody has asked for that, or if its last run is long ago.
+func (s *Server) crawlIfDue(last *time.Time) {
+	only, ok := s.crawler.begin(time.Since(*last) >= crawlEvery)
+	if !ok {
+		return
+	}
+	s.crawl(only)
+	*last = time.Now()
+}
+
 // crawl goes over the store once.
-func (s *Server) crawl() {
-	var run store.Crawl
+func (s *Server) crawl(only map[int]bool) {
+	run := store.Crawl{Only: only}
 	for more := true; more; {
-		checked, removed := run.Checked, run.Reclaimed
 		how := s.crawler.settings()
 		more = s.store.CrawlStep(&run) && how.On && (how.Most == 0 || run.Checked < how.Most)
 		more = more && !s.pause(how.Sleep)
-		s.crawler.note(run.Checked-checked, run.Reclaimed-removed, !more)
 	}
+	s.crawler.end(&run)
 }
 
 // pause waits, and tells whether the server has been closed.

@@ -273,7 +273,7 @@ func (s *session) metaDebug() {
 			o.text = append(o.text, "no"...)
 		}
 		field(" cls=", uint64(info.Class))
-		field(" size=", uint64(info.Size))
+		field(" size=", uint64(info.Size+store.SizeGap))
 		o.endLine()
 	})
 	if !found {

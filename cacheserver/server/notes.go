@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"strconv"
 
 	"pagegate/cacheserver/store"
 )
@@ -47,8 +46,24 @@ func (s *session) noteFetch(key []byte, status string, class, size int) {
 		}
 	})
 	if s.srv.events.watched(fetchers) {
-		s.srv.events.tell(fetchers, "item_get key=%s status=%s clsid=%d cfd=%d size=%d", uriEncode(key), status, class, s.id, size)
+		s.tellFetch(key, status, class, size)
 	}
+}
+
+// noteFound notes that a command which is no look-up by itself, a set or an incr say, has found an item or none.
+func (s *session) noteFound(key []byte) {
+	if !s.srv.events.watched(fetchers) {
+		return
+	}
+	status, class, size := "not_found", 0, 0
+	if s.srv.store.Edit(key, func(e store.Entry) { class, size = e.Info().Class, e.Info().Len }) {
+		status = "found"
+	}
+	s.tellFetch(key, status, class, size)
+}
+
+func (s *session) tellFetch(key []byte, status string, class, size int) {
+	s.srv.events.tell(fetchers, "item_get key=%s status=%s clsid=%d cfd=%d size=%d", uriEncode(key), status, class, s.id, size)
 }
 
 var statusNames = map[store.Status]string{
@@ -62,17 +77,18 @@ var modeNames = [...]string{
 
 // commitOn stores the value that has been read, and notes that.
 func (s *session) commitOn(t store.Terms) (store.Status, uint64) {
+	s.noteFound(s.pending.Key())
 	if !s.noted(mutations) {
 		return s.pending.CommitOn(t)
 	}
-	key, class, size, ttl := bytes.Clone(s.pending.Key()), s.pending.Class(), s.pending.Len(), "-1"
+	key, class, size, ttl := bytes.Clone(s.pending.Key()), s.pending.Class(), s.pending.Len(), int64(0)
 	if at := s.pending.Exptime(); at != 0 {
-		ttl = strconv.FormatInt(max(0, at-s.srv.clock()), 10)
+		ttl = max(0, at-s.srv.clock())
 	}
 	status, cas := s.pending.CommitOn(t)
 	s.srv.prefixes.count(key, s.srv.cfg.Delimiter, func(c *prefixCount) { c.sets++ })
 	if s.srv.events.watched(mutations) {
-		s.srv.events.tell(mutations, "item_store key=%s status=%s cmd=%s ttl=%s clsid=%d cfd=%d size=%d",
+		s.srv.events.tell(mutations, "item_store key=%s status=%s cmd=%s ttl=%d clsid=%d cfd=%d size=%d",
 			uriEncode(key), statusNames[status], modeNames[t.Mode], ttl, class, s.id, size)
 	}
 	return status, cas

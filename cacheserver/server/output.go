@@ -22,6 +22,7 @@ type output struct {
 	pieces []piece
 	items  []store.Item
 	owed   int
+	count  int // replies, as far as there is a bound on what they take
 	from   int // where the text that is being written begins
 	done   int // bytes of the pieces that have been written
 }
@@ -148,4 +149,13 @@ func (o *output) reset() {
 	if cap(o.text) > keptText {
 		o.text = nil
 	}
+}
+
+// replyCost is what a reply takes besides its bytes, in bytes.
+const replyCost = 1 << 10
+
+// take counts one more reply and tells whether it is within a bound in bytes.
+func (o *output) take(limit int) bool {
+	o.count++
+	return o.count*replyCost+o.owed <= limit
 }

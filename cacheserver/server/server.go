@@ -45,6 +45,7 @@ type Config struct {
 	NoWatch       bool                // refuse watch, memcached's -W
 	Delimiter     byte                // what ends the prefix of a key in stats detail, memcached's -D; default ':'
 	Detail        bool                // count by prefix from the start
+	ReplyMemory   int                 // bytes that replies which wait to be sent may take in all workers, read_buf_mem_limit; 0 is no bound
 	WatcherBuffer int                 // bytes that a watcher may fall behind; default 256 KiB
 	StaleWindow   bool                // stats has the figures of the store's stale window
 	Maintainer    bool                // memcached's lru_maintainer: the commands and figures of LRU segments; see store.LRU
@@ -52,10 +53,12 @@ type Config struct {
 	Crawler       Crawler             // how dead items are looked for in the background
 	Shutdown      func(graceful bool) // ends the program, for the shutdown command, memcached's -A; nil refuses it
 	Reload        func() error        // reads certificates and the like again, for refresh_certs; nil if there are none
+	TLSRead       func() int64        // unix time at which certificates were last read; nil if TLS is spoken nowhere
+	TLSResumes    bool                // TLS sessions may be resumed: stats counts new ones
 	TestClock     *Clock              // the clock that debugtime moves; nil refuses that command and debugitem
 	Settings      [][2]string         // lines of `stats settings`: name, value
 	Verbose       int                 // memcached's -v: 2 logs commands and replies
-	Log           io.Writer           // where to; needed with Verbose; written to by several goroutines at once
+	Log           io.Writer           // where to, nil is nowhere; written to by several goroutines at once
 }
 
 // Server serves one store. Its methods may be called by any goroutine.
@@ -67,6 +70,8 @@ type Server struct {
 	workers   []*worker
 	listeners []net.Listener
 
+	replyShare     int // of Config.ReplyMemory, what a connection may take; 0 is no bound
+	verbose        atomic.Int32
 	conns          atomic.Int64
 	totalConns     atomic.Uint64
 	rejected       atomic.Uint64
@@ -75,6 +80,8 @@ type Server struct {
 	events         events
 	prefixes       prefixes
 	crawler        crawler
+	tlsErrors      atomic.Uint64  // handshakes that failed
+	tlsSessions    atomic.Uint64  // handshakes that were no resumption
 	watching       sync.WaitGroup // goroutines of connections that no worker serves
 	roomAgain      chan struct{}
 	stopped        chan struct{}
@@ -110,7 +117,10 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 		roomAgain: make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 	}
+	s.verbose.Store(int32(cfg.Verbose))
 	s.prefixes.on.Store(cfg.Detail)
+	s.replyShare = cfg.ReplyMemory / cfg.Workers
+	s.crawler.asked = make(chan struct{}, 1)
 	s.crawler.set(cfg.Crawler)
 	st.OnEvict(s.evicted)
 	for range cfg.Workers {
@@ -253,8 +263,14 @@ func detach(c net.Conn) (fd int, err error) {
 	return fd, errors.Join(err, cerr)
 }
 
+// mostVerbose is the highest level of verbosity that the command of that name sets.
+const mostVerbose = 2
+
+// setVerbosity changes what is logged, as far as there is a place for it.
+func (s *Server) setVerbosity(level int) { s.verbose.Store(int32(min(level, mostVerbose))) }
+
 // logs tells whether a level of verbosity is logged.
-func (s *Server) logs(level int) bool { return s.cfg.Verbose >= level }
+func (s *Server) logs(level int) bool { return s.verbose.Load() >= int32(level) && s.cfg.Log != nil }
 
 // logf logs a line at a level of verbosity, as memcached does with -v, -vv and -vvv.
 func (s *Server) logf(level int, format string, args ...any) {

@@ -23,6 +23,7 @@ type session struct {
 	id       int     // the socket's number, for the log
 	caller   *caller // who it is; nil over UDP
 	idled    bool    // the conversation was ended because nothing came
+	failed   bool    // it was ended because it made no sense, or because writing failed
 
 	language language
 	textState
@@ -33,6 +34,9 @@ type session struct {
 // it has stopped for another reason than want of bytes: see stopped.
 func (s *session) feed(b []byte) int {
 	used := 0
+	if s.out.empty() {
+		s.out.count = 0
+	}
 	for !s.stopped() {
 		n, more := s.step(b[used:])
 		used += n
@@ -120,10 +124,10 @@ func (s *session) reason() string {
 	switch {
 	case s.idled:
 		return "idle_timeout"
-	case s.closing:
-		return "normal"
+	case s.failed:
+		return "error"
 	}
-	return "error"
+	return "normal"
 }
 
 // end gives back what an ended conversation holds.
@@ -132,9 +136,6 @@ func (s *session) end() {
 		s.pending.Abort()
 		s.reading = false
 	}
-	for _, it := range s.held {
-		it.Release()
-	}
-	s.held = nil
+	s.releaseHeld()
 	s.out.reset()
 }

@@ -16,6 +16,7 @@ type classLine struct {
 func (s *Server) itemStats(o *output) {
 	lru := s.store.LRU()
 	for _, c := range s.store.ItemStats() {
+		checked, removed := s.crawler.ofClass(c.ID)
 		lines := []classLine{{"number", c.Number}}
 		if s.cfg.Maintainer {
 			lines = append(lines, classLine{"number_hot", c.Hot}, classLine{"number_warm", c.Warm}, classLine{"number_cold", c.Cold})
@@ -25,7 +26,7 @@ func (s *Server) itemStats(o *output) {
 			lines = append(lines, classLine{"age_hot", c.AgeHot}, classLine{"age_warm", c.AgeWarm})
 		}
 		lines = append(lines, []classLine{
-			{"age", c.Age}, {"mem_requested", c.MemRequested}, {"evicted", c.Evicted},
+			{"age", c.Age}, {"mem_requested", c.MemRequested + c.Number*store.SizeGap}, {"evicted", c.Evicted},
 			{"evicted_nonzero", c.EvictedNonzero}, {"evicted_time", c.EvictedTime}, {"outofmemory", c.OutOfMemory},
 			{"tailrepairs", c.TailRepairs}, {"reclaimed", c.Reclaimed}, {"expired_unfetched", c.ExpiredUnfetched},
 			{"evicted_unfetched", c.EvictedUnfetched},
@@ -34,7 +35,7 @@ func (s *Server) itemStats(o *output) {
 			lines = append(lines, classLine{"evicted_active", c.EvictedActive})
 		}
 		lines = append(lines, []classLine{
-			{"crawler_reclaimed", 0}, {"crawler_items_checked", 0}, {"lrutail_reflocked", c.TailRefLocked},
+			{"crawler_reclaimed", removed}, {"crawler_items_checked", checked}, {"lrutail_reflocked", c.TailRefLocked},
 		}...)
 		if s.cfg.Maintainer {
 			hits := s.hits(c.ID)

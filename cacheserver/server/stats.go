@@ -6,14 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pagegate/cacheserver/store"
 )
 
-// writeStats answers `stats` and its subcommands (protocol.txt, "Statistics").
-func (s *Server) writeStats(o *output, what string) {
+// writeStats answers `stats` and its subcommands (protocol.txt, "Statistics"). asking is who asks, nil over UDP.
+func (s *Server) writeStats(o *output, what string, asking *caller) {
 	switch what {
 	case "":
 		s.generalStats(o)
@@ -30,7 +31,7 @@ func (s *Server) writeStats(o *output, what string) {
 			stat(o, strconv.Itoa(b.Size), b.Count)
 		}
 	case "conns":
-		s.connStats(o)
+		s.connStats(o, asking)
 	case "detail on", "detail off", "detail dump": // as the binary protocol names them
 		s.detail(o, strings.TrimPrefix(what, "detail "))
 		return
@@ -40,6 +41,7 @@ func (s *Server) writeStats(o *output, what string) {
 		}
 		s.store.ResetStats()
 		s.prefixes.reset()
+		s.crawler.reset()
 		s.totalConns.Store(0)
 		s.rejected.Store(0)
 		s.listenDisabled.Store(0)
@@ -88,7 +90,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "rejected_connections", s.rejected.Load())
 	stat(o, "connection_structures", conns)
 	// A worker reads every connection into one buffer; replies have no memory of their own but the text.
-	stat(o, "response_obj_oom", 0)
+	stat(o, "response_obj_oom", s.sum(func(c *counters) *atomic.Uint64 { return &c.replyOOM }))
 	stat(o, "response_obj_count", conns)
 	stat(o, "response_obj_bytes", 0)
 	stat(o, "read_buf_count", len(s.workers))
@@ -104,7 +106,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "threads", len(s.workers))
 	stat(o, "conn_yields", s.sum(func(c *counters) *atomic.Uint64 { return &c.connYields }))
 	stat(o, "hash_power_level", st.HashPowerLevel)
-	stat(o, "hash_bytes", st.HashBytes)
+	stat(o, "hash_bytes", uint64(8)<<st.HashPowerLevel) // as in memcached, whose buckets are pointers; see store.Stats
 	stat(o, "hash_is_expanding", b2i(st.HashIsExpanding))
 	crawler := s.crawler.figures()
 	s.threadStats(o, st, crawler)
@@ -117,7 +119,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "log_watchers", s.events.count())
 	stat(o, "unexpected_napi_ids", 0)
 	stat(o, "round_robin_fallback", 0)
-	stat(o, "bytes", st.Bytes)
+	stat(o, "bytes", st.Bytes+st.CurrItems*store.SizeGap)
 	stat(o, "curr_items", st.CurrItems)
 	stat(o, "total_items", st.TotalItems)
 	stat(o, "slab_global_page_pool", st.FreePages)
@@ -137,6 +139,13 @@ func (s *Server) generalStats(o *output) {
 		stat(o, "moves_within_lru", st.MovesWithin)
 		stat(o, "direct_reclaims", st.DirectReclaims)
 		stat(o, "lru_bumps_dropped", 0) // a use is a mark in the item: there is no queue that could be full
+	}
+	if s.cfg.TLSRead != nil {
+		if s.cfg.TLSResumes {
+			stat(o, "ssl_new_sessions", s.tlsSessions.Load())
+		}
+		stat(o, "ssl_handshake_errors", s.tlsErrors.Load())
+		stat(o, "time_since_server_cert_refresh", max(0, time.Now().Unix()-s.cfg.TLSRead()))
 	}
 	if s.cfg.StaleWindow {
 		stat(o, "stale_hits", st.StaleHits)
@@ -193,10 +202,12 @@ func (s *Server) commandStats(o *output, expired, flushed uint64) {
 		{"store_no_memory", func(c *counters) *atomic.Uint64 { return &c.noMemory }},
 		{"auth_cmds", func(c *counters) *atomic.Uint64 { return &c.authCmds }},
 		{"auth_errors", func(c *counters) *atomic.Uint64 { return &c.authErrors }},
+		{"idle_kicks", func(c *counters) *atomic.Uint64 { return &c.idleKicks }},
 		{"bytes_read", func(c *counters) *atomic.Uint64 { return &c.bytesRead }},
 		{"bytes_written", func(c *counters) *atomic.Uint64 { return &c.bytesWritten }},
 	} {
 		switch {
+		case line.name == "idle_kicks" && s.cfg.IdleTimeout == 0: // memcached says it only where it can be
 		case line.of != nil:
 			stat(o, line.name, s.sum(line.of))
 		case line.name == "get_expired":

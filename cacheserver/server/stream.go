@@ -31,8 +31,12 @@ func (s *Server) serveStream(conn *tls.Conn, stats *counters) {
 	err := conn.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
+		s.tlsErrors.Add(1)
 		s.logf(1, "TLS with %s: %v", conn.RemoteAddr(), err)
 		return
+	}
+	if !conn.ConnectionState().DidResume {
+		s.tlsSessions.Add(1)
 	}
 	c := &stream{conn: conn, buf: make([]byte, 0, keptText)}
 	c.srv, c.stats = s, stats
@@ -118,12 +122,4 @@ func (c *stream) send() bool {
 		c.sending = nil
 	}
 	return err == nil
-}
-
-// socketNumber returns the number of a connection's socket.
-func socketNumber(c net.Conn) (number int) {
-	if rc, err := c.(*net.TCPConn).SyscallConn(); err == nil {
-		_ = rc.Control(func(fd uintptr) { number = int(fd) })
-	}
-	return number
 }

@@ -25,9 +25,9 @@ type textState struct {
 	after   string // the reply to a refused data block
 	partial []byte // the keys of a get line that is answered in parts
 	inGet   bool
-	dump    *dump        // a dump of the items that is under way
-	held    []store.Item // references that debugitem has taken
-	watch   eventKinds   // the connection is to become a watcher of these
+	dump    *dump      // a dump of the items that is under way
+	held    []held     // references that debugitem has taken
+	watch   eventKinds // the connection is to become a watcher of these
 	// admitted: who is talking has authenticated himself, where that is asked for
 	admitted bool
 }
@@ -59,7 +59,7 @@ func (s *session) checkLong(line []byte) {
 	}
 	if len(line) >= limit {
 		s.reply(protocol.ErrUnknown)
-		s.closing = true
+		s.closing, s.failed = true, true
 	}
 }
 
@@ -81,14 +81,20 @@ func (s *session) say(line string) {
 // run does one line.
 func (s *session) run(line []byte) {
 	s.budget--
+	if share := s.srv.replyShare; share > 0 && !s.out.take(share) {
+		s.noReplyMemory()
+		s.closing, s.failed = true, true
+		return
+	}
 	if s.srv.logs(2) {
 		s.srv.logf(2, "<%d %s", s.id, line)
 	}
-	if looksLikeHTTP(line) {
-		s.closing = true
+	errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd)
+	if errLine != "" && looksLikeHTTP(line) {
+		s.closing, s.failed = true, true
 		return
 	}
-	if errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd); errLine != "" {
+	if errLine != "" {
 		s.say(errLine)
 		return
 	}
@@ -120,6 +126,7 @@ func (s *session) run(line []byte) {
 	case protocol.Version:
 		s.reply("VERSION " + Version)
 	case protocol.Verbosity:
+		s.srv.setVerbosity(s.cmd.Level)
 		s.say("OK")
 	case protocol.Noop:
 		s.reply("MN")
@@ -128,10 +135,12 @@ func (s *session) run(line []byte) {
 	}
 }
 
-// looksLikeHTTP tells a web client, whose requests may hold lines that somebody else chose, from one of memcached's.
+// looksLikeHTTP tells a web client, whose requests may hold lines that somebody else chose, from one of memcached's, by a line
+// that is no command.
 func looksLikeHTTP(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) ||
-		bytes.HasPrefix(line, []byte("PUT /"))
+	last := bytes.LastIndexByte(line, ' ')
+	return last >= 0 && bytes.HasPrefix(line[last+1:], []byte("HTTP/")) ||
+		bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) || bytes.HasPrefix(line, []byte("PUT /"))
 }
 
 // getKeys answers as many keys as the client may be owed.
@@ -155,8 +164,20 @@ func (s *session) getKeys() {
 			s.reply(protocol.ErrFormat)
 			return
 		}
+		if share := s.srv.replyShare; share > 0 && !s.out.take(share) {
+			s.inGet = false
+			s.noReplyMemory()
+			s.reply("SERVER_ERROR out of memory writing get response")
+			return
+		}
 		s.get(key, withCAS)
 	}
+}
+
+// noReplyMemory drops what is owed, since it takes more than it may (Config.ReplyMemory).
+func (s *session) noReplyMemory() {
+	s.stats.replyOOM.Add(1)
+	s.out.reset()
 }
 
 func (s *session) get(key []byte, withCAS bool) {
@@ -268,6 +289,7 @@ func (s *session) commit() {
 }
 
 func (s *session) delete() {
+	s.noteFound(s.cmd.Key)
 	ok := s.srv.store.Delete(s.cmd.Key) == store.Stored
 	s.stats.deleted(ok)
 	s.noteDelete(s.cmd.Key, "delete", ok)
@@ -279,6 +301,7 @@ func (s *session) delete() {
 }
 
 func (s *session) touch() {
+	s.noteFound(s.cmd.Key)
 	ok := s.srv.store.Touch(s.cmd.Key, s.srv.expires(s.cmd.Exptime)) == store.Stored
 	s.stats.touched(ok)
 	if ok {
@@ -290,6 +313,7 @@ func (s *session) touch() {
 
 func (s *session) delta() {
 	decr := s.cmd.Verb == protocol.Decr
+	s.noteFound(s.cmd.Key)
 	value, _, status := s.srv.store.Delta(s.cmd.Key, s.cmd.Delta, decr, 0)
 	s.stats.delta(decr, status != store.NotFound)
 	switch status {

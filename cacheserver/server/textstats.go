@@ -14,7 +14,7 @@ func (s *session) textStats(w []string) {
 	case what == "detail":
 		s.reply(errDetail)
 	default:
-		s.srv.writeStats(&s.out, what)
+		s.srv.writeStats(&s.out, what, s.caller)
 	}
 }
 

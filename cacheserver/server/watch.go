@@ -22,10 +22,12 @@ const (
 	evictions
 	connEvents
 	deletions
+	nothing // kinds of memcached's that there is nothing of here
 )
 
 var eventNames = map[string]eventKinds{
 	"fetchers": fetchers, "mutations": mutations, "evictions": evictions, "connevents": connEvents, "deletions": deletions,
+	"rawcmds": nothing, "sysevents": nothing, "proxyreqs": nothing, "proxyevents": nothing, "proxyuser": nothing,
 }
 
 // events hands what happens to who watches. Its methods may be called by any goroutine; where nobody watches they cost one load.
@@ -133,7 +135,7 @@ func (w *watcher) take(room []byte) []byte {
 
 // serveWatcher sends events until the client goes, or is too slow for a minute. What the client sends counts for nothing.
 func (s *Server) serveWatcher(conn net.Conn, k *caller, kinds eventKinds) {
-	k.setState("conn_watch")
+	k.setState(&stateWatch)
 	w := &watcher{kinds: kinds, limit: s.cfg.WatcherBuffer, wake: make(chan struct{}, 1)}
 	s.events.add(w)
 	defer s.events.remove(w)
@@ -178,7 +180,7 @@ func (k *caller) where() string {
 	if a, err := netip.ParseAddrPort(k.remote); err == nil {
 		return "rip=" + a.Addr().Unmap().String() + " rport=" + strconv.Itoa(int(a.Port())) + " transport=tcp"
 	}
-	return "rip=local rport=0 transport=local"
+	return "rip=unix rport=0 transport=local"
 }
 
 // evicted tells of an item that had to make room; the store calls it.

@@ -214,6 +214,7 @@ func (w *worker) work(c *conn, b []byte) bool {
 		case !done:
 			c.left = append(c.left[:0], b...)
 			c.writing = true
+			c.noteState()
 			return true
 		case c.closing:
 			return false
@@ -229,7 +230,22 @@ func (w *worker) work(c *conn, b []byte) bool {
 		if c.left = append(c.left[:0], b...); len(c.left) == 0 {
 			c.left = nil
 		}
+		c.noteState()
 		return true
+	}
+}
+
+// noteState lets others see what the connection waits for.
+func (c *conn) noteState() {
+	switch {
+	case c.writing:
+		c.caller.setState(&stateWrite)
+	case c.reading:
+		c.caller.setState(&stateNRead)
+	case c.swallow > 0:
+		c.caller.setState(&stateSwallow)
+	default:
+		c.caller.setState(&stateRead)
 	}
 }
 
@@ -276,6 +292,7 @@ func (w *worker) resume(c *conn) bool {
 		return false
 	}
 	c.writing = false
+	c.noteState()
 	return w.goOn(c)
 }
 

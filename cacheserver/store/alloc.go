@@ -152,6 +152,10 @@ func (s *Store) allocPieces(owner ref, size int, now uint32) (first ref, ok bool
 	return first, true
 }
 
+// SizeGap is how many bytes more memcached reckons for an item than it takes here: its header, the zero behind the key, the line end
+// behind the value. Figures that are told to memcached's clients have it added.
+const SizeGap = itemOverhead - headerSize + 1 + 2
+
 // fits says whether an item is within ItemSizeMax as memcached reckons it: its header with or without CAS id, the key
 // with a terminating zero, the client flags if they are not zero, and the value with its line end.
 func (s *Store) fits(keyLen int, flags uint32, size int) bool {

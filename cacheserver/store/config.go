@@ -12,6 +12,8 @@ const (
 
 	largestItemSize = 1 << 30
 	largestKeyMax   = 8192
+
+	largestHashPower = 32
 	// Two pages are the least with which an item of the largest default size and a small one can be there at the same time.
 	leastMemory = 2 * pageSize
 )
@@ -39,6 +41,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("store: key length %d: must be 1 to %d", c.KeyMax, largestKeyMax)
 	case c.ChunkMin < 1 || c.ChunkMin > c.SlabChunkMax/2:
 		return fmt.Errorf("store: smallest chunk %d: must be 1 to half of the largest (%d)", c.ChunkMin, c.SlabChunkMax)
+	case c.HashPower < 0 || c.HashPower > largestHashPower:
+		return fmt.Errorf("store: hash power %d: must be at most %d", c.HashPower, largestHashPower)
 	case !(c.GrowthFactor > 1):
 		return fmt.Errorf("store: growth factor %v: must be more than 1", c.GrowthFactor)
 	case c.SlabChunkMax < 512 || c.SlabChunkMax > pageSize:

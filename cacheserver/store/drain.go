@@ -165,3 +165,6 @@ func (s *Store) Maintain() (more bool) {
 	}
 	return progress && (s.pool.excess() > 0 || s.pool.overcommitted())
 }
+
+// KeepInPage TODO
+func (s *Store) KeepInPage(key []byte, keep bool) {}

@@ -38,9 +38,9 @@ type stripe struct {
 	_          [8]byte
 }
 
-// init reserves an index for a store of so many pages: enough for one bucket per smallest chunk.
-func (x *index) init(pages int) error {
-	perStripe := max(pages*(chunksMax+1)/stripes, 1<<firstLevel)
+// init reserves an index for a store of so many pages: enough for one bucket per smallest chunk. It begins with 2^power buckets.
+func (x *index) init(pages, power int) error {
+	perStripe := max(pages*(chunksMax+1)/stripes, 1<<max(firstLevel, power-stripeBits))
 	region, err := reserveRegion(perStripe * stripes * 4)
 	if err != nil {
 		return err
@@ -51,18 +51,31 @@ func (x *index) init(pages int) error {
 		x.stripes[i].level = firstLevel
 		x.stripes[i].bucketsMax = uint32(perStripe)
 	}
+	x.presize(0, power)
 	return nil
 }
 
-// presize makes room for so many items at once, while there are none.
-func (x *index) presize(items uint64) {
-	wanted := items / stripes * 4 / 3
+// presize makes room for so many items at once, and 2^power buckets at least, while there are none.
+func (x *index) presize(items uint64, power int) {
+	wanted := max(items/stripes*4/3, 1<<min(max(power-stripeBits, 0), 40))
 	for i := range x.stripes {
 		st := &x.stripes[i]
 		for uint64(2)<<st.level <= min(wanted, uint64(st.bucketsMax)) {
 			st.level++
 		}
 	}
+}
+
+// power returns the binary logarithm of the number of buckets.
+func (x *index) power() int {
+	buckets := uint64(0)
+	for i := range x.stripes {
+		st := &x.stripes[i]
+		st.mu.Lock()
+		buckets += uint64(1<<st.level + st.split)
+		st.mu.Unlock()
+	}
+	return bits.Len64(buckets) - 1
 }
 
 func (x *index) stripe(hash uint64) *stripe { return &x.stripes[hash&(stripes-1)] }

@@ -73,11 +73,17 @@ func (mf *memoryFile) takeMeta() (m *meta, why, err error) {
 	if why == nil {
 		m, why = parseMeta(text)
 	}
+	if errors.Is(why, errForeign) {
+		return nil, nil, fmt.Errorf("memory file: %s %w", metaPath(mf.path), why)
+	}
 	if err := os.Remove(metaPath(mf.path)); err != nil {
 		return nil, why, fmt.Errorf("memory file: %w", err)
 	}
 	return m, why, syncDir(mf.path)
 }
+
+// errForeign: whatever it is, it may be somebody's, and so may be the file beside it.
+var errForeign = errors.New("is not this program's; remove it or choose another file")
 
 // errNotSaved: the last process did not end by Save, or there was none.
 var errNotSaved = errors.New("there is no .meta beside it: the last server was not stopped gracefully")

@@ -22,6 +22,7 @@ type meta struct {
 	LastCAS uint64
 	Epoch   uint32
 	FlushAt int64
+	Buckets int // of the index, its binary logarithm
 	Pages   []metaPage
 	Classes [][segments]metaList // by number
 }
@@ -92,7 +93,7 @@ func parseMeta(text []byte) (*meta, error) {
 	line, body, ok := bytes.Cut(text, []byte("\n"))
 	rest, magic := bytes.CutPrefix(line, []byte(metaMagic+" "))
 	if !ok || !magic {
-		return nil, errors.New("its .meta is not of this program, or cut short")
+		return nil, errForeign
 	}
 	version, sum, ok := bytes.Cut(rest, []byte(" "))
 	if want := fmt.Sprint(metaVersion); !ok || string(version) != want {

@@ -192,3 +192,10 @@ func (s *Store) SetMemoryLimit(bytes int64) error {
 	s.pool.setLimit(limit)
 	return nil
 }
+
+// MemoryLimit returns the bound on slab pages in bytes.
+func (s *Store) MemoryLimit() int64 {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return int64(s.pool.limit) << pageShift
+}

@@ -83,7 +83,7 @@ func (s *Store) reservePages(n int, file *memoryFile, keep bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.index.init(n); err != nil {
+	if err := s.index.init(n, s.cfg.HashPower); err != nil {
 		return errors.Join(err, slabs.unmap())
 	}
 	s.slabs = slabs

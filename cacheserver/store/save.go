@@ -23,7 +23,7 @@ func (s *Store) Save() error {
 	for s.pool.cool(s.slabs) {
 	}
 	m := &meta{
-		Shape: s.cfg.shape(), Saved: s.cfg.Now(), LastCAS: s.lastCAS.Load(), Epoch: s.epoch.Load(), FlushAt: s.flush.at.Load(),
+		Shape: s.cfg.shape(), Saved: s.cfg.Now(), LastCAS: s.lastCAS.Load(), Epoch: s.epoch.Load(), FlushAt: s.flush.at.Load(), Buckets: s.index.power(),
 		Classes: make([][segments]metaList, len(s.classes)),
 	}
 	for n := uint32(1); n < s.pool.fresh.Load(); n++ {
@@ -174,7 +174,7 @@ func (s *Store) restore(m *meta, size int64) error {
 			s.restored.Items += l.Count
 		}
 	}
-	s.index.presize(s.restored.Items)
+	s.index.presize(s.restored.Items, m.Buckets)
 	return inParallel(m.Pages, func(p *metaPage) error { return s.restorePage(p.Number) })
 }
 

@@ -50,6 +50,7 @@ type Config struct {
 	ChunkMin     int          // smallest space for key+value+flags in bytes, memcached's -n; default 48
 	GrowthFactor float64      // between the sizes of neighbouring classes, memcached's -f; default 1.25, more than 1
 	SlabChunkMax int          // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
+	HashPower    int          // binary logarithm of the number of buckets that the index begins with; default and least 16, at most 32
 	HugePages    bool         // ask for huge pages, memcached's -L
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
 	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none

@@ -223,6 +223,8 @@ func readKeys(r *bufio.Reader, alive func()) (keys [][]byte, busy bool, err erro
 		switch {
 		case word == "END":
 			return keys, false, nil
+		case word == "OK": // memcached 1.6.18 does not say it
+			continue
 		case word == "BUSY":
 			return nil, true, nil
 		case !strings.HasPrefix(word, "key="):
