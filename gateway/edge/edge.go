@@ -56,6 +56,9 @@ func (e *Edge) Handle(ctx *fasthttp.RequestCtx) {
 	now := e.now()
 	if f := e.find(ctx, s, now); f.ok {
 		door.WritePage(ctx, &s.visit, &s.page, now)
+		if c, ok := ctx.Conn().(interface{ Quick() }); ok {
+			c.Quick()
+		}
 		e.answered(ctx, s, &f, now)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -32,7 +33,7 @@ func (h *house) server(listeners []net.Listener, log zerolog.Logger) (server, er
 	workers := runtime.GOMAXPROCS(0)
 	loops, err := loop.New(loop.Options{
 		Fast: h.fast, Server: s, Patient: listen.Patient, IdleTimeout: s.IdleTimeout, Workers: workers,
-		MaxConns: c.MaxConns,
+		MaxConns: c.MaxConns, Linger: linger,
 	})
 	if err != nil {
 		return nil, err
@@ -40,6 +41,10 @@ func (h *house) server(listeners []net.Listener, log zerolog.Logger) (server, er
 	moreProcessors(workers)
 	return &looping{loops, socket}, nil
 }
+
+// linger is how long a connection waits where it was answered by the miss path: longer than a client's next request takes on
+// its way, shorter than a visitor's next click.
+const linger = 250 * time.Millisecond
 
 // moreProcessors lets Go run that many goroutines more at once. A worker that has enough to do never leaves the processor
 // that the scheduler gave it: with one for each of the machine's, nothing would be left for what is not a plain hit, and

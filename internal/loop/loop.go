@@ -34,6 +34,9 @@ type Options struct {
 	Patient func(net.Conn) net.Conn
 	// IdleTimeout is how long a connection may be silent between two requests.
 	IdleTimeout time.Duration
+	// Linger is how long a connection stays with the server behind an answer that took a wait, for the next one; the way to
+	// the server and back costs more than many an answer. A handler says that one took none by its connection's Quick.
+	Linger time.Duration
 	// MaxConns bounds the connections; a further one is told so and closed. 0 for no bound.
 	MaxConns int
 	// Workers is how many goroutines answer; default one for each processor.

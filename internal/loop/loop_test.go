@@ -60,8 +60,11 @@ func content(n int) []byte { return bytes.Repeat([]byte("0123456789abcdef"), n/1
 
 func (r *running) handle(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("X-Way", "slow")
-	if string(ctx.Path()) == "/hold" {
+	switch string(ctx.Path()) {
+	case "/hold":
 		<-r.hold
+	case "/quick":
+		ctx.Conn().(interface{ Quick() }).Quick()
 	}
 	fmt.Fprintf(ctx, "%s %s %s", ctx.Method(), ctx.RequestURI(), ctx.PostBody())
 }
@@ -228,6 +231,31 @@ func TestComesBack(t *testing.T) {
 		ask("GET /slow/2 HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "slow", "GET /slow/2 ")
 		realproc.WaitFor(t, 10*time.Second, "the connection to come back", func() bool { return !r.anySlow() })
 	}
+}
+
+// Behind an answer that took a wait the connection stays with the server for a while; one that took none sends it back.
+func TestLingers(t *testing.T) {
+	r := start(t, func(o *Options) { o.Linger = time.Hour })
+	c := dial(t, r.addr)
+	br := bufio.NewReader(c)
+	for i := range 3 {
+		_, _ = fmt.Fprintf(c, "GET /slow/%d HTTP/1.1\r\nHost: h\r\n\r\n", i)
+		expect(t, br, "GET", "slow", fmt.Sprintf("GET /slow/%d ", i))
+	}
+	_, _ = io.WriteString(c, "GET /fast/4 HTTP/1.1\r\nHost: h\r\n\r\n")
+	expect(t, br, "GET", "slow", "GET /fast/4 ")
+	_, _ = io.WriteString(c, "GET /quick HTTP/1.1\r\nHost: h\r\n\r\n")
+	expect(t, br, "GET", "slow", "GET /quick ")
+	realproc.WaitFor(t, 10*time.Second, "the connection to come back", func() bool { return !r.anySlow() })
+	_, _ = io.WriteString(c, "GET /fast/4 HTTP/1.1\r\nHost: h\r\n\r\n")
+	expect(t, br, "GET", "fast", "0123")
+
+	r = start(t, func(o *Options) { o.Linger = time.Millisecond })
+	c = dial(t, r.addr)
+	br = bufio.NewReader(c)
+	_, _ = io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+	expect(t, br, "GET", "slow", "GET /slow ")
+	realproc.WaitFor(t, 10*time.Second, "the connection to come back", func() bool { return !r.anySlow() })
 }
 
 // A client that does not read holds up nobody, gets its answer whole when it does, and is given up when it never does.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
@@ -15,7 +16,8 @@ import (
 var errParked = errors.New("loop: the connection waits elsewhere")
 
 // slowConn is a connection that is with the server. It sees, by what it reads and which requests are handled, when the
-// client owes the next request and the server nothing, and then goes back.
+// client owes the next request and the server nothing, and then goes back: at once behind an answer that took no wait, else
+// when the next request is not there soon, since one that took a wait is often followed by another.
 type slowConn struct {
 	net.Conn // the socket, by way of Go's poller
 	srv      *Server
@@ -28,6 +30,7 @@ type slowConn struct {
 	handled int  // requests since
 	plain   bool // none of them had content, or could have become another protocol
 	begun   bool // something has been read
+	quick   bool // the last answer took no wait: the worker's loop would have made it
 	parked  bool
 
 	handling bool        // the handler runs
@@ -76,6 +79,10 @@ type patientConn struct {
 
 func (p *patientConn) slow() *slowConn { return p.sc }
 
+// Quick says of the request that is being handled that it is answered without a wait, so that the connection had better go
+// back to its worker.
+func (p *patientConn) Quick() { p.sc.quick = true }
+
 // NothingOwed tells whether the client has been sent every answer to the requests before the present one.
 func (p *patientConn) NothingOwed() bool { return p.sc.ends && p.sc.heads == 1 }
 
@@ -102,13 +109,19 @@ func (sc *slowConn) Read(b []byte) (n int, err error) {
 		n = copy(b, sc.unread)
 		sc.unread = sc.unread[n:]
 	} else {
-		if sc.handled > 0 && sc.plain && sc.ends && sc.handled == sc.heads {
-			sc.parked = true
-			return 0, errParked
+		between := sc.handled > 0 && sc.plain && sc.ends && sc.handled == sc.heads
+		if between && (sc.quick || sc.srv.o.Linger <= 0) {
+			return 0, sc.park()
+		}
+		if between {
+			_ = sc.Conn.SetReadDeadline(time.Now().Add(sc.srv.o.Linger))
 		}
 		sc.idle.Store(!sc.handling && (sc.handled > 0 || !sc.begun))
 		n, err = sc.Conn.Read(b)
 		sc.idle.Store(false)
+		if between && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, sc.park()
+		}
 	}
 	sc.begun = true
 	sc.heads, sc.ends = bytes.Count(b[:n], headEnd), bytes.HasSuffix(b[:n], headEnd)
@@ -116,10 +129,16 @@ func (sc *slowConn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// park has the server end with the connection, which goes back.
+func (sc *slowConn) park() error {
+	sc.parked = true
+	return errParked
+}
+
 // begin and end bracket the handling of a request.
 func (sc *slowConn) begin(ctx *fasthttp.RequestCtx) {
 	sc.handled++
-	sc.handling = true
+	sc.handling, sc.quick = true, false
 	h := &ctx.Request.Header
 	if h.ContentLength() > 0 || h.ContentLength() == -1 || !(ctx.IsGet() || ctx.IsHead()) || ctx.Request.MayContinue() || h.ConnectionUpgrade() {
 		sc.plain = false
