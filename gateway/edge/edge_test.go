@@ -111,27 +111,38 @@ func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 // serve lets a front answer connections as the program does, from event loops, and returns what dials one.
 func serve(t testing.TB, e *Edge) func() net.Conn {
 	t.Helper()
-	l, err := listen.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	server, err := loop.New(loop.Options{
 		Fast: e.Fast, Server: door.NewServer(e.Handle, zerolog.Nop()), Patient: listen.Patient, IdleTimeout: time.Minute, Workers: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := listenAnywhere(t)
+	return serveBy(t, l, func() error { return server.Serve(l.(loop.Listener)) }, server.ShutdownWithContext)
+}
+
+func listenAnywhere(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := listen.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// serveBy runs a server on a listener until the test's end, and returns what dials it.
+func serveBy(t testing.TB, l net.Listener, serve func() error, shutdown func(context.Context) error) func() net.Conn {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := server.Serve(l.(loop.Listener)); err != nil {
+		if err := serve(); err != nil {
 			t.Error(err)
 		}
 	}()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := server.ShutdownWithContext(ctx); err != nil {
+		if err := shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		<-ended

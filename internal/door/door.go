@@ -85,7 +85,7 @@ func (d *Door) Look(ctx *fasthttp.RequestCtx, v *Visit) bool {
 // look reads a request into v, or says what is wrong with it and the status to refuse it with.
 func (d *Door) look(ctx *fasthttp.RequestCtx, v *Visit) (status int, err error) {
 	h := &ctx.Request.Header
-	if status, err := strict(h); err != nil {
+	if status, err := strict(ctx); err != nil {
 		return status, err
 	}
 	if err := d.read(h, v); err != nil {

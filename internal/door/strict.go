@@ -19,11 +19,36 @@ var (
 )
 
 // strict tells what is wrong with a request's head that the parser took, and the status to refuse it with.
-func strict(h *fasthttp.RequestHeader) (int, error) {
+func strict(ctx *fasthttp.RequestCtx) (int, error) {
+	h := &ctx.Request.Header
 	if p := alias(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
 		return http.StatusHTTPVersionNotSupported, errVersion
 	}
+	if c, ok := ctx.Conn().(interface{ LastRead() []byte }); ok && bareLine(c.LastRead(), h) {
+		return http.StatusBadRequest, errBareLF
+	}
 	return http.StatusBadRequest, strictFields(h.RawHeaders())
+}
+
+// bareLine tells whether what was read begins with a request's line, ended by a bare LF. The parser keeps no request line,
+// so that one which came in several pieces, or behind another request, is not seen; a recipient may take it (RFC 9112,
+// section 2.2).
+func bareLine(read []byte, h *fasthttp.RequestHeader) bool {
+	end := bytes.IndexByte(read, '\n')
+	if end < 0 || end > 0 && read[end-1] == '\r' {
+		return false
+	}
+	line := read[:end]
+	for i, part := range [][]byte{h.Method(), h.RequestURI(), h.Protocol()} {
+		if i > 0 {
+			line = bytes.TrimLeft(line, " ")
+		}
+		if !bytes.HasPrefix(line, part) {
+			return false
+		}
+		line = line[len(part):]
+	}
+	return len(line) == 0
 }
 
 // strictFields checks the field lines as they came.

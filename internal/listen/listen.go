@@ -127,6 +127,9 @@ func (c *conn) NothingOwed() bool {
 	return bytes.HasSuffix(c.last, headEnd) && bytes.Count(c.last, headEnd) == 1
 }
 
+// LastRead returns what the last Read gave. It is valid as NothingOwed is, as long as its reader leaves it.
+func (c *conn) LastRead() []byte { return c.last }
+
 var headEnd = []byte("\r\n\r\n")
 
 func (c *conn) Write(b []byte) (int, error) {

@@ -86,6 +86,14 @@ func (p *patientConn) Quick() { p.sc.quick = true }
 // NothingOwed tells whether the client has been sent every answer to the requests before the present one.
 func (p *patientConn) NothingOwed() bool { return p.sc.ends && p.sc.heads == 1 }
 
+// LastRead returns what the server has been given last.
+func (p *patientConn) LastRead() []byte {
+	if c, ok := p.Conn.(interface{ LastRead() []byte }); ok {
+		return c.LastRead()
+	}
+	return nil
+}
+
 // open puts a copy of the socket's descriptor under Go's poller, which cannot be made to forget the worker's own without
 // closing it, and sends first what the client has still to take.
 func (sc *slowConn) open() error {

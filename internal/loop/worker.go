@@ -62,7 +62,11 @@ type conn struct {
 type peerConn struct {
 	net.Conn // nil: nobody but the worker reads or writes
 	addr     net.Addr
+	head     []byte // of the present request
 }
+
+// LastRead returns the present request as it came.
+func (p *peerConn) LastRead() []byte { return p.head }
 
 func (p *peerConn) RemoteAddr() net.Addr { return p.addr }
 func (p *peerConn) LocalAddr() net.Addr  { return p.addr }
@@ -243,7 +247,7 @@ var headEnd = []byte("\r\n\r\n")
 func (w *worker) parse(c *conn, head []byte) bool {
 	w.head.Reset(head)
 	w.br.Reset(&w.head)
-	w.peer.addr = c.peer
+	w.peer.addr, w.peer.head = c.peer, head
 	w.ctx.Request.Reset()
 	h := &w.ctx.Request.Header
 	return h.Read(w.br) == nil && w.br.Buffered() == 0 && h.IsHTTP11() && !h.ConnectionClose() && !w.ctx.Request.MayContinue() &&
