@@ -26,7 +26,9 @@ import (
 
 // fasthttp keeps a clock for as long as the process lives.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		// which sleeps on for a while when its server has ended
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
 // running is a loop under test: /fast/N is answered at once with N bytes, all else by the server.
@@ -378,6 +380,22 @@ func TestDrain(t *testing.T) {
 	}
 	if err := r.stop(t, 10*time.Second); err != nil {
 		t.Error(err)
+	}
+}
+
+// A client that ends its side with its request gets the answer, and then the end of the connection.
+func TestHalfClosed(t *testing.T) {
+	r := start(t)
+	for _, target := range []string{"/fast/5", "/fast/5000000", "/slow"} {
+		for range 20 {
+			c := dial(t, r.addr)
+			_, _ = io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: h\r\n\r\n")
+			_ = c.(*net.TCPConn).CloseWrite()
+			if text, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(text, []byte("HTTP/1.1 200 OK\r\n")) {
+				t.Errorf("%s: %q (%v)", target, abridged(string(text)), err)
+			}
+			c.Close()
+		}
 	}
 }
 

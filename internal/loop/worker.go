@@ -205,7 +205,11 @@ func (w *worker) serve(c *conn, events uint32) bool {
 	switch {
 	case n > 0:
 		c.last = w.now
-		return w.answer(c, w.in[:n])
+		if !w.answer(c, w.in[:n]) {
+			return false
+		}
+		// The end that came with the last bytes is not told again. What is still owed, or with the server, ends later.
+		return events&epoll.Ended == 0 || len(c.rest) > 0 || w.conns[int32(c.fd)] != c
 	case errors.Is(err, unix.EAGAIN):
 		return events&(unix.EPOLLHUP|unix.EPOLLERR) == 0
 	}
