@@ -78,11 +78,12 @@ func setBody(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 	case shared && gzipped(a.Header.Get("Content-Encoding")) && !acceptsGzip(v.fields.acceptEncoding):
 		setPlainBody(ctx, a.Body)
 	case a.Page != nil && a.Page.GzippedHere: // parts are of what the backend sent
-		resp.SetBodyStream(a.Body, int(a.ContentLength))
+		setStream(ctx, a.Body, int(a.ContentLength))
 	case shared && a.Status == http.StatusOK && a.ContentLength >= 0 && v.fields.wantsRange(etag, modified):
 		setStreamRange(ctx, v, a)
 	default:
-		resp.SetBodyStream(a.Body, int(a.ContentLength))
+		passTrailers(ctx, a)
+		setStream(ctx, a.Body, int(a.ContentLength))
 	}
 }
 
@@ -97,7 +98,7 @@ func setStreamRange(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 	case ok && len(spans) == 1:
 		setStreamSpan(&ctx.Response, spans[0], a.Body, a.ContentLength)
 	default:
-		ctx.Response.SetBodyStream(a.Body, int(a.ContentLength))
+		setStream(ctx, a.Body, int(a.ContentLength))
 	}
 }
 
@@ -164,7 +165,7 @@ func storedMark(a *fill.Answer) string {
 // WriteError answers a request whose backend gave nothing: 504 if it was too slow, 400 if the request cannot be sent on,
 // else 502.
 func WriteError(ctx *fasthttp.RequestCtx, err error) {
-	status, what := http.StatusBadGateway, "The backend's answer is not valid HTTP."
+	status, what, detail := http.StatusBadGateway, "The backend's answer is not valid HTTP.", "backend-failed"
 	var oe *origin.Error
 	if errors.Is(err, fill.ErrNotCached) {
 		writeText(ctx, http.StatusGatewayTimeout, "The page is not in the cache, and the request wants no other.")
@@ -178,13 +179,13 @@ func WriteError(ctx *fasthttp.RequestCtx, err error) {
 		case origin.KindTimeout:
 			status, what = http.StatusGatewayTimeout, "The backend does not answer in time."
 		case origin.KindRequest:
-			status, what = http.StatusBadRequest, "The request cannot be sent to the backend."
+			status, what, detail = http.StatusBadRequest, "The request cannot be sent to the backend.", "bad-request"
 		case origin.KindCanceled:
 			status, what = http.StatusServiceUnavailable, "The service is stopping."
 		}
 	}
 	writeText(ctx, status, what)
-	ctx.Response.Header.Set("Cache-Status", CacheName+"; fwd=miss; detail=backend-failed")
+	ctx.Response.Header.Set("Cache-Status", CacheName+"; fwd=miss; detail="+detail)
 }
 
 // writeText answers with a line of text that nobody may keep.

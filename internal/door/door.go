@@ -150,8 +150,8 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 		d.bodies.Done()
 	})}
 	then := d.now()
-	WriteAnswer(ctx, v, a, then)
 	d.debugAnswer(ctx, v, a, then)
+	WriteAnswer(ctx, v, a, then)
 	d.logMiss(ctx, v, a, then.Sub(now))
 }
 

@@ -112,7 +112,7 @@ func tagLine(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("Surrogate-Key: ")) || bytes.HasPrefix(line, []byte("Cache-Tag: "))
 }
 
-// appendResponse appends the head of a response whose content has n bytes.
+// appendResponse appends the head of a response whose content has n bytes, or, with -1, ends with the connection.
 func appendResponse(dst []byte, resp *fasthttp.Response, n int) []byte {
 	status := resp.StatusCode()
 	dst = appendStatusLine(dst, status)
@@ -122,7 +122,7 @@ func appendResponse(dst []byte, resp *fasthttp.Response, n int) []byte {
 		}
 		dst = append(append(append(append(dst, name...), ": "...), value...), "\r\n"...)
 	}
-	if !bodiless(status) {
+	if n >= 0 && !bodiless(status) {
 		dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(n), 10), "\r\n"...)
 	}
 	return append(dst, "\r\n"...)

@@ -129,7 +129,7 @@ func setPlainBody(ctx *fasthttp.RequestCtx, coded io.ReadCloser) {
 		ctx.Response.SkipBody = true
 		return
 	}
-	ctx.Response.SetBodyStream(&gunzip{coded: coded}, -1)
+	setStream(ctx, &gunzip{coded: coded}, -1)
 }
 
 // gunzip decodes a body while it is read.

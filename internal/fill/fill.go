@@ -71,6 +71,9 @@ type Answer struct {
 	Stored  bool          // a miss that is being stored
 	// VariesByCoding says that later answers of the page may depend on Accept-Encoding, though this one does not.
 	VariesByCoding bool
+	// Trailer returns the fields behind the body, of a pass: at first the names that the backend has announced, with values once
+	// Body has returned io.EOF. Nil for other answers.
+	Trailer func() http.Header
 	// Page holds the times of an answer from the cache, without its bytes; nil for one from the backend.
 	Page *page.Page
 }
@@ -349,6 +352,7 @@ func (f *Filler) pass(ctx context.Context, r *Request, why policy.Reason) (*Answ
 		Header:        resp.Header,
 		Body:          resp.Body,
 		ContentLength: resp.ContentLength,
+		Trailer:       func() http.Header { return resp.Trailer },
 		Outcome:       metrics.Pass,
 		Reason:        why,
 	}, nil

@@ -145,18 +145,31 @@ func serve(ctx context.Context, p Program, c *config.Config, args []string, stdo
 		case <-ctx.Done():
 			h.stopping.Store(true)
 			manager.Stopping()
-			cutOff, err = drain(server, time.Duration(c.Timeouts.Drain), h.log())
+			cutOff, err = drain(server, h.bodies, time.Duration(c.Timeouts.Drain), h.log())
 			return err
 		}
 	}
 }
 
-// drain lets the requests under way end, up to the bound, and tells whether some did not.
-func drain(server server, bound time.Duration, log zerolog.Logger) (cutOff bool, err error) {
+// drain lets the requests under way end, up to the bound, and tells whether some did not. bodies waits for what is sent past
+// the server.
+func drain(server server, bodies func(), bound time.Duration, log zerolog.Logger) (cutOff bool, err error) {
 	log.Info().Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	err = server.ShutdownWithContext(ctx)
+	if err == nil {
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			bodies()
+		}()
+		select {
+		case <-sent:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		log.Warn().Dur("after_ms", bound).Msg("some requests were still under way and have been cut off")
 		return true, nil

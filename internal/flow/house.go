@@ -148,6 +148,9 @@ func (h *house) retire(g *generation) {
 	})
 }
 
+// bodies returns when the answers of the present generation have been sent or given up. No request may follow.
+func (h *house) bodies() { h.current.Load().door.WaitForBodies() }
+
 // log is the present generation's.
 func (h *house) log() zerolog.Logger { return h.current.Load().log }
 
