@@ -35,16 +35,24 @@ func oneAddr(procs ...*process) *contender {
 	return &contender{fronts: map[int]string{0: procs[0].addr}, procs: procs}
 }
 
-// cpu returns the CPU time of all its servers.
-func (c *contender) cpu() (sum time.Duration, err error) {
+// cpu returns the CPU time of each of its servers.
+func (c *contender) cpu() (each []time.Duration, err error) {
 	for _, p := range c.procs {
 		t, err := p.cpu()
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		sum += t
+		each = append(each, t)
 	}
-	return sum, nil
+	return each, nil
+}
+
+// servers returns their names.
+func (c *contender) servers() (names []string) {
+	for _, p := range c.procs {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 // resident returns the memory of all its servers.
@@ -96,6 +104,38 @@ var entrants = []entrant{
 	{tunedName, true, false, startTuned},
 	{tutorialName, true, false, startTutorial},
 	{passName, false, true, startProxyPass},
+}
+
+func (e entrant) String() string { return e.name }
+
+// now is the entrant of which this one, if it is one from before a change, is the former state.
+func (e entrant) now() entrant {
+	e.name = strings.TrimSuffix(e.name, beforeMark)
+	return e
+}
+
+// beforeMark stands behind the names of our own programs as they were before a change.
+const beforeMark = ", before"
+
+// entrants in the order of the tables: with those of before a change, if there are such.
+func (s *stage) entrants() (all []entrant) {
+	for _, e := range entrants {
+		all = append(all, e)
+		if s.before == "" || !isOurs(e.name) {
+			continue
+		}
+		now := e.start
+		e.name += beforeMark
+		e.start = func(ctx context.Context, s *stage) (*contender, error) {
+			then := *s
+			then.bin = s.before
+			c, err := now(ctx, &then)
+			s.folders, s.processes = then.folders, then.processes
+			return c, err
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // cacheMiB is the memory that each cache gets: enough for all pages.

@@ -67,8 +67,9 @@ func runPages(ctx context.Context, args []string, out io.Writer) error {
 	fs.DurationVar(&o.slice, "slice", defaultSlice, "length of one turn of load")
 	fs.IntVar(&o.rounds, "rounds", 3, "turns that each server gets per load")
 	fs.IntVar(&o.pages, "pages", 10_000, "pages of the loads that ask for many")
-	fs.StringVar(&o.only, "only", "", "give only the loads whose name contains this")
-	fs.StringVar(&o.contenders, "contenders", "", "start only the servers whose name contains one of these words, parted by commas")
+	fs.StringArrayVar(&o.onlyLoads, "load", nil, "give only this load, or each whose name contains this; may be repeated")
+	fs.StringArrayVar(&o.onlyServers, "server", nil, "start only this server, or each whose name contains this; may be repeated")
+	fs.StringVar(&o.before, "before", "", "where our programs were built before a change: they take part too")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,10 +14,11 @@ import (
 
 // pageOptions say how the web servers are measured.
 type pageOptions struct {
-	bin, nginxConf, out string
-	slice               time.Duration
-	rounds, pages       int
-	only, contenders    string
+	bin, nginxConf, out    string
+	slice                  time.Duration
+	rounds, pages          int
+	onlyLoads, onlyServers []string
+	before                 string // another folder with our programs
 }
 
 // stocked is how many pages of a size there are.
@@ -54,7 +56,8 @@ type measured struct {
 }
 
 type entry struct {
-	name string
+	name    string
+	servers []string
 	turn
 }
 
@@ -98,7 +101,7 @@ func benchPages(ctx context.Context, o pageOptions, out io.Writer) error {
 	r := &report{pageOptions: o, held: held}
 	w := &wrk{program: program, dir: dir, pages: o.pages}
 	for _, l := range pageLoads {
-		if !strings.Contains(l.String(), o.only) {
+		if !chosen(l, pageLoads, o.onlyLoads) {
 			continue
 		}
 		m, err := s.measure(ctx, w, l, all)
@@ -149,8 +152,8 @@ type hand struct {
 
 // startAll starts the contenders and fills them.
 func (s *stage) startAll(ctx context.Context, out io.Writer) (all []hand, held []memory, err error) {
-	for _, e := range entrants {
-		if !s.takes(e) {
+	for _, e := range s.entrants() {
+		if !chosen(e, entrants, s.onlyServers) && !chosen(e.now(), entrants, s.onlyServers) {
 			continue
 		}
 		fmt.Fprintf(out, "starting and filling: %s\n", e.name)
@@ -172,29 +175,25 @@ func (s *stage) startAll(ctx context.Context, out io.Writer) (all []hand, held [
 	return all, held, nil
 }
 
-// takes tells whether the options want an entrant.
-func (s *stage) takes(e entrant) bool {
-	if s.contenders == "" {
-		return true
-	}
-	for _, word := range strings.Split(s.contenders, ",") {
-		if strings.Contains(e.name, word) {
-			return true
-		}
-	}
-	return false
+// chosen tells whether one of all is among those that are wanted: by its name, or by a part of it that is nobody's name.
+func chosen[T fmt.Stringer](one T, all []T, wanted []string) bool {
+	return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool {
+		return one.String() == w ||
+			strings.Contains(one.String(), w) && !slices.ContainsFunc(all, func(o T) bool { return o.String() == w })
+	})
 }
 
 // measure gives a load to the contenders in turns. The first turn warms up and does not count.
 func (s *stage) measure(ctx context.Context, w *wrk, l pageLoad, all []hand) (measured, error) {
 	m := measured{pageLoad: l}
-	turns := make(map[string][]turn)
+	turns, servers := make(map[string][]turn), make(map[string][]string)
 	asked := s.origin.asked.Load()
 	for round := range s.rounds + 1 {
 		for _, h := range all {
 			if l.asked == newPages && !h.misses || l.asked != newPages && !h.hits {
 				continue
 			}
+			servers[h.entrant.name] = h.servers()
 			d := s.slice
 			if round == 0 {
 				d /= 4
@@ -218,9 +217,9 @@ func (s *stage) measure(ctx context.Context, w *wrk, l pageLoad, all []hand) (me
 			asked = now
 		}
 	}
-	for _, e := range entrants {
+	for _, e := range s.entrants() {
 		if t := turns[e.name]; len(t) > 0 {
-			m.entries = append(m.entries, entry{e.name, medianTurn(t)})
+			m.entries = append(m.entries, entry{e.name, servers[e.name], medianTurn(t)})
 		}
 	}
 	return m, nil

@@ -37,7 +37,7 @@ func TestBenchPages(t *testing.T) {
 	defer cancel()
 	var out bytes.Buffer
 	err := run(ctx, []string{"pages", "--bin", bin, "--nginx-conf", "../../nginx", "--out", docs,
-		"--slice", "20ms", "--rounds", "1", "--pages", "100", "--only", only}, &out)
+		"--slice", "20ms", "--rounds", "1", "--pages", "100", "--load", only}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

@@ -40,11 +40,23 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*
 
 // print prints a load's table.
 func (m measured) print(out io.Writer) error {
-	t := newTable(out, cells(heads)...)
-	for _, row := range m.rows() {
-		t.row(cells(row)...)
+	t := newTable(out, append(cells(heads), "of which")...)
+	for i, row := range m.rows() {
+		t.row(append(cells(row), m.entries[i].parts())...)
 	}
 	return t.flush()
+}
+
+// parts tells what each of a contender's servers has of the CPU time, where it has several.
+func (e entry) parts() string {
+	if len(e.servers) < 2 {
+		return ""
+	}
+	var parts []string
+	for i, name := range e.servers {
+		parts = append(parts, fmt.Sprintf("%s %s", name, micros(e.shares[i]/time.Duration(e.requests))))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func cells(row []string) (cells []any) {

@@ -53,6 +53,7 @@ type turn struct {
 	requests int64
 	elapsed  time.Duration
 	cpu      time.Duration
+	shares   []time.Duration // of it, each server's
 	p50, p99 time.Duration
 }
 
@@ -99,7 +100,10 @@ func (w *wrk) drive(ctx context.Context, l pageLoad, c *contender, d time.Durati
 		return turn{}, err
 	}
 	t, err := parseWrk(out.String(), l)
-	t.cpu = after - before
+	for i := range after {
+		t.shares = append(t.shares, after[i]-before[i])
+		t.cpu += t.shares[i]
+	}
 	if err != nil {
 		return t, fmt.Errorf("%s under %s: %w", c.name, l, err)
 	}
@@ -176,7 +180,12 @@ func medianTurn(turns []turn) turn {
 		return all[len(all)/2]
 	}
 	const base = 1_000_000 // requests: large enough for the rounding not to matter
+	var shares []time.Duration
+	for i := range turns[0].shares {
+		shares = append(shares, of(func(t turn) time.Duration { return t.shares[i] * base / time.Duration(max(t.requests, 1)) }))
+	}
 	return turn{
+		shares:   shares,
 		requests: base,
 		cpu:      of(turn.cpuPerRequest) * base,
 		elapsed:  of(func(t turn) time.Duration { return t.elapsed * base / time.Duration(max(t.requests, 1)) }),
