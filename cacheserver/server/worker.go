@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -18,10 +17,6 @@ const readSize = 64 << 10
 
 // waitMillis bounds a wait in milliseconds, so that idle connections are looked for.
 const waitMillis = 1000
-
-// goschedEvery is after how many wake-ups a worker goes through the scheduler, which it otherwise never enters: the
-// runtime's monitor takes a worker that has kept its place for 10 ms for one that hangs, and looks every 20 us from then on.
-const goschedEvery = 32
 
 // worker serves its share of the connections on an epoll of its own. Everything in it but the mailbox belongs to its
 // goroutine.
@@ -78,10 +73,7 @@ func (w *worker) signal() { w.poll.Ring() }
 func (w *worker) run() {
 	defer w.endAll()
 	events := make([]unix.EpollEvent, 256)
-	for wakes := 0; !w.stop.Load(); wakes++ {
-		if wakes%goschedEvery == 0 {
-			runtime.Gosched()
-		}
+	for !w.stop.Load() {
 		n, err := w.poll.Wait(events, waitMillis, len(w.ready) > 0)
 		if err != nil {
 			return

@@ -5,6 +5,8 @@ package epoll
 
 import (
 	"errors"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +22,12 @@ const Ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 // called by any.
 type Poll struct {
 	set, bell int
+
+	// The waiting goroutine's.
+	now       time.Time // of the last wait's end
+	scheduled time.Time // when it last went through the scheduler
+	busy      int       // there is much to do, for so many waits more
+	lend      bool      // it has started goroutines since the last wait
 }
 
 // New makes an empty set.
@@ -71,19 +79,55 @@ func (p *Poll) Rang(ev *unix.EpollEvent) bool {
 	return true
 }
 
-// Wait returns events, none after millis. It looks twice without blocking before it goes to sleep, and with hurry only
-// looks. Between the looks the thread lets others run: clients on the same machine ask for more meanwhile, and neither
-// they nor the waiting one pay for a sleep and a wake-up.
-func (p *Poll) Wait(events []unix.EpollEvent, millis int, hurry bool) (int, error) {
-	for look := range 2 {
-		if look > 0 {
-			YieldThread()
+const (
+	// briefMillis is how long a wait keeps the place that Go's scheduler has given the goroutine. A wait that the
+	// scheduler is told of costs little by itself; but it keeps the runtime's monitor awake, which then looks every 20 us
+	// whether the place could be taken away, and that costs as much as a request.
+	briefMillis = 5
+	// schedule is how long a goroutine goes without the scheduler. The monitor takes one that has kept its place for 10 ms for
+	// one that hangs, and sends its thread a signal.
+	schedule = 8 * time.Millisecond
+	// stayBusy is after how many waits with one event at most there is no longer much to do.
+	stayBusy = 16
+)
+
+// Wait returns events, none after millis; with hurry it only looks for them. Where there was much to do a moment ago it
+// lets other threads run before it goes to sleep: clients on the same machine ask for more meanwhile, and neither they nor
+// the waiting one pay for a sleep and a wake-up.
+func (p *Poll) Wait(events []unix.EpollEvent, millis int, hurry bool) (n int, err error) {
+	if p.now.Sub(p.scheduled) >= schedule {
+		runtime.Gosched()
+		p.scheduled = p.now
+	}
+	n, err = p.wait(events, millis, hurry)
+	p.now = time.Now()
+	if n > 1 {
+		p.busy = stayBusy
+	} else if p.busy > 0 {
+		p.busy--
+	}
+	return n, err
+}
+
+// Lend lets goroutines that the waiting one has just started run in its place while it waits, if they find no other.
+func (p *Poll) Lend() { p.lend = true }
+
+// Now is when the last wait ended.
+func (p *Poll) Now() time.Time { return p.now }
+
+func (p *Poll) wait(events []unix.EpollEvent, millis int, hurry bool) (int, error) {
+	if p.busy > 0 || hurry {
+		if n, err := PollFor(p.set, events, 0); n > 0 || err != nil || hurry {
+			return n, err
 		}
-		n, err := PollNow(p.set, events)
-		if n > 0 || err != nil || hurry {
+		YieldThread()
+	}
+	if !p.lend {
+		if n, err := PollFor(p.set, events, min(briefMillis, millis)); n > 0 || err != nil {
 			return n, err
 		}
 	}
+	p.lend = false
 	for {
 		n, err := unix.EpollWait(p.set, events, millis)
 		if !errors.Is(err, unix.EINTR) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of the hot path. None of them blocks, so the scheduler need not be told before and after. Each is
-// repeated when a signal interrupts it. send and recv go a shorter way through the kernel than write and read.
+// The system calls of the hot path. None of them blocks for long, so the scheduler need not be told before and after. Reads
+// and writes are repeated when a signal interrupts them. send and recv go a shorter way through the kernel than write and read.
 
 // ReadNow reads what is there. b is not empty.
 func ReadNow(fd int, b []byte) (int, error) {
@@ -37,10 +37,11 @@ func WriteNow(fd int, v []unix.Iovec) (int, error) {
 	}
 }
 
-// PollNow looks for events without waiting.
-func PollNow(epoll int, events []unix.EpollEvent) (int, error) {
+// PollFor looks for events and waits that long for one. A signal ends the wait, and so does whatever the runtime wants of
+// its goroutines: it sends one to threads that it believes to run.
+func PollFor(epoll int, events []unix.EpollEvent, millis int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))),
-		uintptr(len(events)), 0, 0, 0)
+		uintptr(len(events)), uintptr(millis), 0, 0)
 	if errno == unix.EINTR {
 		return 0, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -24,9 +23,6 @@ const (
 	copyUpTo = 4 << 10
 	// waitMillis bounds a wait, so that silent connections are looked for.
 	waitMillis = 1000
-	// goschedEvery is after how many wake-ups a worker goes through the scheduler, which it otherwise seldom enters: the
-	// runtime's monitor takes a goroutine that has kept its place for 10 ms for one that hangs, and looks every 20 us then.
-	goschedEvery = 32
 )
 
 // worker answers on its share of the connections. All but the mailbox is its goroutine's.
@@ -104,15 +100,12 @@ func (w *worker) hand(c *conn) {
 // run answers until the server drains and the last connection has gone.
 func (w *worker) run() {
 	events := make([]unix.EpollEvent, 256)
-	for wakes := 0; ; wakes++ {
-		if wakes%goschedEvery == 0 {
-			runtime.Gosched()
-		}
+	for {
 		n, err := w.poll.Wait(events, waitMillis, false)
 		if err != nil {
 			return // the set is gone
 		}
-		w.now = time.Now().Unix()
+		w.now = w.poll.Now().Unix()
 		for i := range events[:n] {
 			ev := &events[i]
 			if w.poll.Rang(ev) {
@@ -341,5 +334,6 @@ func (w *worker) leave(c *conn, in []byte) bool {
 	delete(w.conns, int32(c.fd))
 	_ = w.poll.Remove(c.fd)
 	w.srv.serveSlowly(w, c, bytes.Clone(in))
+	w.poll.Lend()
 	return true
 }
