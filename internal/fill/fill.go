@@ -236,6 +236,8 @@ func (f *Filler) share(ctx context.Context, r *Request) (*Answer, error) {
 			l.follow(to.mark, r.Header)
 		case errors.Is(err, errAskAlone):
 			l.alone = true
+		case !leads && !l.again && handsOver(err):
+			l.again = true
 		case errors.Is(err, errUnshared):
 			return nil, nil
 		default:

@@ -1,9 +1,11 @@
 package fill
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"pagegate/internal/origin"
 	"pagegate/internal/page"
 )
 
@@ -18,6 +20,8 @@ type leg struct {
 	// alone says that the page may not answer two requests (RFC 9111, section 4: not without asking the backend again),
 	// so that this request has a fetch of its own.
 	alone bool
+	// again says that the request has waited for another's flight, and that failed.
+	again bool
 }
 
 func newLeg(key []byte) leg { return leg{key: string(key), primary: string(key)} }
@@ -26,6 +30,14 @@ func newLeg(key []byte) leg { return leg{key: string(key), primary: string(key)}
 func (l *leg) follow(mark *page.Page, h http.Header) {
 	l.mark = mark
 	l.key = variantKey(l.primary, mark, mark.MarkNames(), h)
+}
+
+// handsOver tells whether a flight's failure is its leader's alone: one of those who waited leads the next flight, which the
+// others join, and whose failure is final. It is where the backend broke off, or the leader's request could not be sent as it
+// was. A backend that cannot be reached or is too slow would only be waited for twice.
+func handsOver(err error) bool {
+	var e *origin.Error
+	return errors.As(err, &e) && (e.Kind == origin.KindProtocol || e.Kind == origin.KindRequest)
 }
 
 // variantKey is the key of the variant for a request with the fields h.
