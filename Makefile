@@ -51,6 +51,10 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	./test/fuzz.sh $(or $(FUZZTIME),20s)
 
+.PHONY: soak
+soak: test-deps ## ten minutes of visitors at every door while the site and the cache server are killed and started again (FOR=1h for longer)
+	$(GO) test -count=1 -timeout 0 -v ./test/soak -soak.for $(or $(FOR),10m) -soak.visitors 12
+
 .PHONY: bench
 bench: build test-deps ## the doors beside nginx, HAProxy and Varnish: CPU per request, latency; writes docs/benchmarks.md (eight minutes)
 	$(GO) run ./test/bench pages --out docs

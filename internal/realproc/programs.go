@@ -10,6 +10,24 @@ import (
 	"testing"
 )
 
+// WithPrograms builds this project's programs into a folder, calls run with it, and returns run's exit code. It is for a
+// TestMain.
+func WithPrograms(run func(bin string) int) int {
+	dir, err := os.MkdirTemp("", "pagegate-programs")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "pagegate/cacheserver", "pagegate/filler", "pagegate/gateway")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the programs:", err)
+		return 1
+	}
+	return run(dir)
+}
+
 // Memcached starts Debian's memcached on a free port with further flags, and returns its address.
 func Memcached(tb testing.TB, flags ...string) (addr string, p *Proc) {
 	tb.Helper()
@@ -42,6 +60,36 @@ func NginxFile(tb testing.TB, file, prefix, addr string) *Proc {
 	p := StartCmd(tb, exec.Command(Find(tb, "nginx"), args...))
 	p.WaitListen(tb, addr)
 	return p
+}
+
+// NginxShipped starts nginx with the configuration in the project's nginx folder, of which the first argument is the path,
+// on a free port, after texts in it have been replaced: pairs of old and new.
+func NginxShipped(tb testing.TB, folder string, replacements ...string) (addr string, p *Proc) {
+	tb.Helper()
+	dir := tb.TempDir()
+	shipped, err := filepath.Glob(filepath.Join(folder, "*.conf"))
+	if err != nil || len(shipped) == 0 {
+		tb.Fatal("no shipped files", err)
+	}
+	addr = FreeAddr(tb)
+	replace := strings.NewReplacer(append(replacements, "127.0.0.1:8081", addr)...)
+	for _, file := range shipped {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(replace.Replace(string(text))), 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	run := tb.TempDir()
+	// Root's nginx hands its work to another user, who has to reach the folder.
+	for d := run; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return addr, NginxFile(tb, filepath.Join(dir, "nginx.conf"), run, addr)
 }
 
 // NginxHTTP returns a whole configuration around the text of an http block's inside: one unprivileged process that logs

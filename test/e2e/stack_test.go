@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -81,30 +80,7 @@ func startNginx(t *testing.T, cache string, fillers ...string) (addr string) {
 // startNginxWith starts nginx with the shipped configuration on a free port, after texts in it have been replaced.
 func startNginxWith(t *testing.T, replacements ...string) (addr string) {
 	t.Helper()
-	dir := t.TempDir()
-	shipped, err := filepath.Glob("../../nginx/*.conf")
-	if err != nil || len(shipped) == 0 {
-		t.Fatal("no shipped files", err)
-	}
-	addr = realproc.FreeAddr(t)
-	replace := strings.NewReplacer(append(replacements, "127.0.0.1:8081", addr)...)
-	for _, file := range shipped {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(replace.Replace(string(text))), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run := t.TempDir()
-	// Root's nginx hands its work to another user, who has to reach the folder.
-	for d := run; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	realproc.NginxFile(t, filepath.Join(dir, "nginx.conf"), run, addr)
+	addr, _ = realproc.NginxShipped(t, "../../nginx", replacements...)
 	return addr
 }
 
