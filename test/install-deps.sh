@@ -18,6 +18,7 @@ needs=(
     ip=iproute2
     adduser=adduser
     pgrep=procps
+    chromium=chromium
 )
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -53,7 +54,7 @@ if [[ $(id -u) -ne 0 ]]; then
     root=(sudo)
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin, gcc, wrk, haproxy, varnish, systemd, iproute2, adduser and procps; no apt-get here" >&2
+    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin, gcc, wrk, haproxy, varnish, systemd, iproute2, adduser, procps and chromium; no apt-get here" >&2
     exit 1
 fi
 
