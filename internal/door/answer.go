@@ -83,8 +83,18 @@ func setBody(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer) {
 		setStreamRange(ctx, v, a)
 	default:
 		passTrailers(ctx, a)
-		setStream(ctx, a.Body, int(a.ContentLength))
+		setWhole(ctx, a)
 	}
+}
+
+// setWhole answers with all of a body: with its bytes if they are there, else as they arrive.
+func setWhole(ctx *fasthttp.RequestCtx, a *fill.Answer) {
+	if body, ok := a.Whole(); ok {
+		a.Body.Close()
+		ctx.Response.SetBodyRaw(body)
+		return
+	}
+	setStream(ctx, a.Body, int(a.ContentLength))
 }
 
 // setStreamRange answers with the part that the client asked for of a body that arrives; with the whole where it asked

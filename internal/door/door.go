@@ -132,23 +132,21 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 		return
 	}
 	now := d.now()
-	// The answer's body may outlast this call: the server sends it after the handler has returned.
-	bound, cancel := context.WithCancel(context.Background())
 	r := d.missRequest(ctx, v)
 	stop := relayInformational(ctx, r)
-	a, err := d.Fill.Serve(bound, r)
+	// Nothing ends it early: nobody tells this goroutine, which reads the connection, that the client has gone.
+	a, err := d.Fill.Serve(context.Background(), r)
 	stop()
 	if err != nil {
-		cancel()
 		WriteError(ctx, err)
 		d.logFailure(ctx, v, err, d.now().Sub(now))
 		return
 	}
-	d.bodies.Add(1)
-	a.Body = &endingBody{ReadCloser: a.Body, end: sync.OnceFunc(func() {
-		cancel()
-		d.bodies.Done()
-	})}
+	if _, whole := a.Whole(); !whole {
+		// The body outlasts this call: the server sends it after the handler has returned.
+		d.bodies.Add(1)
+		a.Body = &endingBody{ReadCloser: a.Body, end: sync.OnceFunc(d.bodies.Done)}
+	}
 	then := d.now()
 	d.debugAnswer(ctx, v, a, then)
 	WriteAnswer(ctx, v, a, then)

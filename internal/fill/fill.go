@@ -62,7 +62,7 @@ type Request struct {
 // Answer is what the client gets. Whoever receives it closes Body.
 type Answer struct {
 	Status        int
-	Header        http.Header // end-to-end fields; the receiver's own
+	Header        http.Header // end-to-end fields; not to be changed, others may have the same
 	Body          io.ReadCloser
 	ContentLength int64 // bytes of Body, -1 when not known
 
@@ -76,6 +76,15 @@ type Answer struct {
 	Trailer func() http.Header
 	// Page holds the times of an answer from the cache, without its bytes; nil for one from the backend.
 	Page *page.Page
+}
+
+// Whole returns the body if all of it is there; its bytes are not to be changed. Body has to be closed all the same.
+func (a *Answer) Whole() ([]byte, bool) {
+	r, ok := a.Body.(*reader)
+	if !ok {
+		return nil, false
+	}
+	return r.whole()
 }
 
 // Options say what the miss path works with. Fields without a default are needed.
@@ -127,6 +136,7 @@ type Filler struct {
 	coder     *coder
 	purges    *purge.Log    // this process's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
+	local     bool          // the cache is in this process: writing to it takes no wait
 
 	// ctx ends when the Filler is closed, and with it every fetch that is under way.
 	ctx    context.Context
@@ -151,7 +161,9 @@ func New(o Options) *Filler {
 	}
 	f := &Filler{o: o, purges: o.Purges, refreshes: make(chan struct{}, o.Refreshes)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.flights.base = f.ctx
 	f.flights.byKey = make(map[string]*flight)
+	_, f.local = o.Cache.(pagecache.Local)
 	f.passing.init(o.PassFor)
 	f.storer = newStorer(o.Workers, o.Queue, f.store, o.Metrics)
 	f.coder = newCoder(o.Cache, o.Codings, func(err error) {
@@ -181,7 +193,8 @@ func (f *Filler) Close() error {
 // maxHops bounds the keys that a request goes through: the page key's, a variant's, and a variant's of a newer mark.
 const maxHops = 4
 
-// Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits.
+// Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits, and
+// has a goroutine of its own for that, unless ctx never ends.
 // An error is an *origin.Error, ErrNotCached or ctx's.
 func (f *Filler) Serve(ctx context.Context, r *Request) (*Answer, error) {
 	f.complete(r)
@@ -225,9 +238,12 @@ func (f *Filler) share(ctx context.Context, r *Request) (*Answer, error) {
 		case r.Method == http.MethodHead:
 			return f.head(ctx, r, &l)
 		}
-		fl, leads := f.flights.join(&l, func(fl *flight) { f.lead(fl, newErrand(f, r)) })
+		fl, leads := f.flights.join(&l)
 		if fl == nil {
 			return nil, nil
+		}
+		if leads {
+			f.fly(fl, newErrand(f, r), ctx.Done() == nil)
 		}
 		answer, err := fl.answer(ctx, leads, l.key)
 		var to *redirect
@@ -312,12 +328,16 @@ func (f *Filler) Refresh(r *Request, mark *page.Page) {
 		l.follow(copyMark(mark), r.Header)
 	}
 	l.renew = true
-	if !f.flights.start(&l, func(fl *flight) {
-		defer func() { <-f.refreshes }()
-		f.lead(fl, newErrand(f, r))
-	}) {
+	fl := f.flights.start(&l)
+	if fl == nil {
 		<-f.refreshes
+		return
 	}
+	e := newErrand(f, r)
+	go func() {
+		defer func() { <-f.refreshes }()
+		f.flyAlone(fl, e)
+	}()
 }
 
 // mustPass tells whether a request cannot take part in a shared fill.

@@ -38,19 +38,20 @@ const (
 
 // flights are the fills under way, by page key.
 type flights struct {
+	base  context.Context // of all of them
 	mu    sync.Mutex
 	byKey map[string]*flight
-	wg    sync.WaitGroup // the leading goroutines
+	led   sync.WaitGroup // the flights that have not come to their end
 }
 
-// join returns the flight of a key, taking off with lead (in a goroutine of its own) if there is none, and tells whether
-// this call started it. It returns nil when the flight can no longer be joined from its beginning. A request that goes
-// alone has a flight that nobody else can join.
-func (fs *flights) join(l *leg, lead func(*flight)) (fl *flight, leads bool) {
+// join returns the flight of a key, a new one if there is none, and tells whether it is new: then the caller has it led.
+// It returns nil when the flight can no longer be joined from its beginning. A request that goes alone has a flight that
+// nobody else can join.
+func (fs *flights) join(l *leg) (fl *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if l.alone {
-		return fs.takeOff(l, 1, lead), true
+		return fs.takeOff(l, 1), true
 	}
 	for _, key := range []string{l.flightKey(), (&leg{key: l.key, renew: true}).flightKey()} { // what renews it serves all
 		if fl = fs.byKey[key]; fl != nil {
@@ -60,32 +61,35 @@ func (fs *flights) join(l *leg, lead func(*flight)) (fl *flight, leads bool) {
 			return fl, false
 		}
 	}
-	fl = fs.takeOff(l, 1, lead)
+	fl = fs.takeOff(l, 1)
 	fs.enter(fl, l.flightKey())
 	return fl, true
 }
 
-// start takes off without a reader, unless the page is on its way already. It tells whether it did.
-func (fs *flights) start(l *leg, lead func(*flight)) bool {
+// start returns a new flight without a reader, nil if the page is on its way already.
+func (fs *flights) start(l *leg) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.byKey[l.key] != nil || fs.byKey[l.flightKey()] != nil {
-		return false
+		return nil
 	}
-	fs.enter(fs.takeOff(l, 0, lead), l.flightKey())
-	return true
+	fl := fs.takeOff(l, 0)
+	fs.enter(fl, l.flightKey())
+	return fl
 }
 
-// takeOff makes a flight and has it led. Called with mu held.
-func (fs *flights) takeOff(l *leg, readers int, lead func(*flight)) *flight {
-	fl := &flight{leg: *l, changed: make(chan struct{}), readers: make(map[*reader]struct{}), pending: readers}
-	fl.ctx, fl.cancel = context.WithCancel(context.Background())
-	fs.wg.Add(1)
-	go func() {
-		defer fs.wg.Done()
-		lead(fl)
-	}()
+// takeOff makes a flight. Called with mu held.
+func (fs *flights) takeOff(l *leg, readers int) *flight {
+	fl := &flight{leg: *l, pending: readers}
+	fl.ctx, fl.cancel = context.WithCancel(fs.base)
+	fs.led.Add(1)
 	return fl
+}
+
+// over notes that nobody leads a flight any more.
+func (fs *flights) over(fl *flight) {
+	fl.cancel()
+	fs.led.Done()
 }
 
 // enter lets requests for key join a flight. Called with mu held.
@@ -130,7 +134,7 @@ func (fs *flights) forget(match func(*flight) bool) {
 }
 
 // wait returns when no flight is led any more.
-func (fs *flights) wait() { fs.wg.Wait() }
+func (fs *flights) wait() { fs.led.Wait() }
 
 // head is what is known of a flight's response when its body begins.
 type head struct {
@@ -158,7 +162,7 @@ type flight struct {
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and made anew at each change
+	changed chan struct{} // closed at the next change; nil while nobody waits for one
 	head    *head
 	buf     []byte // the body from offset base on
 	base    int64
@@ -184,8 +188,18 @@ func (fl *flight) addReader() bool {
 
 // signal wakes all who wait. Called with mu held.
 func (fl *flight) signal() {
-	close(fl.changed)
-	fl.changed = make(chan struct{})
+	if fl.changed != nil {
+		close(fl.changed)
+		fl.changed = nil
+	}
+}
+
+// change returns what the next signal closes. Called with mu held.
+func (fl *flight) change() <-chan struct{} {
+	if fl.changed == nil {
+		fl.changed = make(chan struct{})
+	}
+	return fl.changed
 }
 
 // begin publishes the head.
@@ -193,6 +207,16 @@ func (fl *flight) begin(h *head) {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	fl.head = h
+	fl.signal()
+}
+
+// bring publishes a response whose body is there: whole, or up to an error. Over limit bytes (0 for no limit) it is large.
+func (fl *flight) bring(h *head, body []byte, limit int64, err error) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.head, fl.buf = h, body
+	fl.large = fl.large || limit > 0 && int64(len(body)) > limit
+	fl.done, fl.err = true, err
 	fl.signal()
 }
 
@@ -212,7 +236,7 @@ func (fl *flight) end(err error) {
 func (fl *flight) answer(ctx context.Context, leads bool, key string) (*Answer, error) {
 	for {
 		fl.mu.Lock()
-		h, changed := fl.head, fl.changed
+		h := fl.head
 		switch {
 		case h != nil:
 			if err := h.refuses(leads, key); err != nil {
@@ -222,6 +246,9 @@ func (fl *flight) answer(ctx context.Context, leads bool, key string) (*Answer, 
 			}
 			r := &reader{fl: fl, off: fl.base}
 			fl.pending--
+			if fl.readers == nil {
+				fl.readers = make(map[*reader]struct{}, 1)
+			}
 			fl.readers[r] = struct{}{}
 			fl.mu.Unlock()
 			return h.answer(r, leads), nil
@@ -231,6 +258,7 @@ func (fl *flight) answer(ctx context.Context, leads bool, key string) (*Answer, 
 			fl.mu.Unlock()
 			return nil, err
 		}
+		changed := fl.change()
 		fl.mu.Unlock()
 		select {
 		case <-changed:
@@ -266,7 +294,7 @@ func (h *head) answer(r *reader, leads bool) *Answer {
 	}
 	a := &Answer{
 		Status:         h.status,
-		Header:         header.Clone(),
+		Header:         header,
 		Body:           r,
 		ContentLength:  h.contentLength,
 		Outcome:        h.outcome,
@@ -334,16 +362,28 @@ func (r *reader) Read(b []byte) (int, error) {
 			fl.mu.Unlock()
 			return n, nil
 		}
-		done, err, changed := fl.done, fl.err, fl.changed
-		fl.mu.Unlock()
-		if done && err == nil {
-			return 0, io.EOF
-		}
-		if done {
+		if fl.done {
+			err := fl.err
+			fl.mu.Unlock()
+			if err == nil {
+				err = io.EOF
+			}
 			return 0, err
 		}
+		changed := fl.change()
+		fl.mu.Unlock()
 		<-changed
 	}
+}
+
+// whole returns the body if all of it is there and nothing of it has been read. The bytes are not changed any more.
+func (r *reader) whole() ([]byte, bool) {
+	r.fl.mu.Lock()
+	defer r.fl.mu.Unlock()
+	if !r.fl.done || r.fl.err != nil || r.fl.large || r.off != 0 {
+		return nil, false
+	}
+	return r.fl.buf, true
 }
 
 // Close ends the reading.
@@ -405,7 +445,7 @@ func (fl *flight) makeRoom() error {
 		if fl.pending == 0 && len(fl.readers) == 0 {
 			return context.Canceled
 		}
-		changed := fl.changed
+		changed := fl.change()
 		fl.mu.Unlock()
 		select {
 		case <-changed:

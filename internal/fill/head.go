@@ -54,7 +54,7 @@ func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched
 	if !d.Store || !f.sameKey(fl, d.Vary) {
 		return
 	}
-	p := newPage(old.Status, header, &d, now, old.Took)
+	p := newPage(old.Status, policy.Stored(header, now), &d, now, old.Took)
 	p.Body, p.GzippedHere, p.TaggedHere = append([]byte(nil), old.Body...), old.GzippedHere, old.TaggedHere
 	f.enqueue(fl, job{key: fl.key, page: p, land: func() {}})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,12 +39,35 @@ func newErrand(f *Filler, r *Request) *errand {
 	}
 }
 
+// fly has a flight led to its end: where the caller can wait by the caller, up to the response's head and what of the body
+// has come with it, and then by a goroutine of its own.
+func (f *Filler) fly(fl *flight, e *errand, wait bool) {
+	if !wait {
+		go f.flyAlone(fl, e)
+		return
+	}
+	rest := f.lead(fl, e)
+	if rest == nil {
+		f.flights.over(fl)
+		return
+	}
+	go func() {
+		rest()
+		f.flights.over(fl)
+	}()
+}
+
+// flyAlone leads a flight to its end.
+func (f *Filler) flyAlone(fl *flight, e *errand) {
+	if rest := f.lead(fl, e); rest != nil {
+		rest()
+	}
+	f.flights.over(fl)
+}
+
 // lead runs a flight from take-off to landing: agree with the other processes, look whether the page has come meanwhile,
-// fetch, publish, store.
-func (f *Filler) lead(fl *flight, e *errand) {
-	defer fl.cancel()
-	// The fetch ends with the Filler, if not with the flight's last reader.
-	defer context.AfterFunc(f.ctx, fl.cancel)()
+// fetch, publish, store. It does not wait for the body: if more of that is to come, rest goes on.
+func (f *Filler) lead(fl *flight, e *errand) (rest func()) {
 	begun := f.o.Now()
 	unlock := f.lock(fl)
 	land := func() {
@@ -60,20 +84,20 @@ func (f *Filler) lead(fl *flight, e *errand) {
 		to := &redirect{copyMark(&old)}
 		land()
 		fl.end(to)
-		return
+		return nil
 	// What somebody else renewed while this flight waited for the lock is new enough.
 	case found && old.Fresh(f.o.Now()) && (!fl.renew || old.StoredAt.After(begun)):
 		f.answerFromCache(fl, &old, metrics.Hit)
 		land()
-		return
+		return nil
 	}
 	f.o.Metrics.Fills.Inc()
-	f.ask(fl, e, &old, land)
+	return f.ask(fl, e, &old, land)
 }
 
 // ask fetches the page, or has the backend confirm the old one, and publishes what comes of it. old.Status is 0 when
 // there is no old page.
-func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) {
+func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) (rest func()) {
 	fetched := f.fetchShared(fl, e, old)
 	now := f.o.Now()
 	switch resp, err := fetched.resp, fetched.err; {
@@ -89,8 +113,9 @@ func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) {
 		land()
 		fl.end(err)
 	default:
-		f.publish(fl, e, &fetched, land)
+		return f.publish(fl, e, &fetched, land)
 	}
+	return nil
 }
 
 // failing lists the statuses that count as the backend's failure (RFC 5861, section 4).
@@ -169,11 +194,12 @@ func (f *Filler) confirm(fl *flight, e *errand, old *page.Page, x *fetched, land
 		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,
 	})
 	kept := d.Store && f.sameKey(fl, d.Vary)
-	p := newPage(old.Status, header, &d, now, x.took)
+	stored := policy.Stored(header, now)
+	p := newPage(old.Status, stored, &d, now, x.took)
 	fl.begin(&head{
 		status:        old.Status,
 		header:        header,
-		others:        policy.Stored(header, now),
+		others:        stored,
 		contentLength: int64(len(old.Body)),
 		outcome:       metrics.Revalidated,
 		stored:        kept,
@@ -204,10 +230,10 @@ func (f *Filler) sameKey(fl *flight, vary []string) bool {
 	return fl.mark.SameNames(vary)
 }
 
-// publish streams a response to the flight's readers and hands it on to be stored if it may be.
-func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) {
+// publish gives a response to the flight's readers and hands it on to be stored if it may be. rest is what has to wait for
+// the body, if that has not come.
+func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) (rest func()) {
 	resp := x.resp
-	defer resp.Body.Close()
 	now := f.o.Now()
 	d := e.policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: resp.Status, Header: resp.Header, BodyLen: resp.ContentLength, RequestTime: x.sent, Delay: x.took,
@@ -215,44 +241,77 @@ func (f *Filler) publish(fl *flight, e *errand, x *fetched, land func()) {
 	if !d.Store {
 		f.refuse(fl, resp, d.Reason, now)
 		land()
-		f.give(fl, x, &head{reason: d.Reason, shared: sharedFailure(resp)})
-		return
+		return f.give(fl, x, &head{reason: d.Reason, shared: sharedFailure(resp)}, func(error) {})
 	}
 	where := f.place(fl, e, x, &d, now)
 	if where.elsewhere {
+		resp.Body.Close()
 		f.enqueue(fl, job{mark: where.mark, primary: fl.primary, land: land})
 		fl.end(&redirect{where.mark})
-		return
+		return nil
 	}
 	if where.only != "" {
 		f.flights.alias(fl, where.key)
 	}
-	err := f.give(fl, x, &head{
-		others: policy.Stored(resp.Header, now), key: where.only, mark: where.mark, stored: true, shared: d.Share,
+	stored := policy.Stored(resp.Header, now)
+	h := &head{
+		others: stored, key: where.only, mark: where.mark, stored: true, shared: d.Share,
 		codable: (f.codable(d.NginxReadable) || f.o.GzipForNginx && d.NginxReadable) && page.Codable(resp.Status, resp.Header),
+	}
+	return f.give(fl, x, h, func(err error) {
+		switch {
+		case err != nil:
+			f.o.Metrics.NotStored(metrics.NotStoredCut)
+			land()
+		case fl.large:
+			f.refuse(fl, resp, policy.ReasonTooLarge, now)
+			land()
+		default:
+			p := newPage(resp.Status, stored, &d, now, x.took)
+			p.Body = fl.buf // whole, and not changed any more
+			f.enqueue(fl, job{key: where.key, page: p, primary: fl.primary, mark: where.mark, land: land})
+		}
 	})
-	switch {
-	case err != nil:
-		f.o.Metrics.NotStored(metrics.NotStoredCut)
-		land()
-	case fl.large:
-		f.refuse(fl, resp, policy.ReasonTooLarge, now)
-		land()
-	default:
-		p := newPage(resp.Status, resp.Header, &d, now, x.took)
-		p.Body = fl.buf // whole, and not changed any more
-		f.enqueue(fl, job{key: where.key, page: p, primary: fl.primary, mark: where.mark, land: land})
+}
+
+// give publishes the head, filled in from the response, and the body: at once if it has come, else rest does as it arrives.
+// Behind the body it calls then, with the error that cut it.
+func (f *Filler) give(fl *flight, x *fetched, h *head, then func(error)) (rest func()) {
+	resp := x.resp
+	h.status, h.header, h.contentLength = resp.Status, resp.Header, resp.ContentLength
+	h.outcome = metrics.Miss
+	if resp.AtHand {
+		body, err := readWhole(resp)
+		resp.Body.Close()
+		fl.bring(h, body, fl.maxBody, err)
+		then(err)
+		return nil
+	}
+	fl.begin(h)
+	return func() {
+		err := f.stream(fl, resp.Body)
+		resp.Body.Close()
+		fl.end(err)
+		then(err)
 	}
 }
 
-// give publishes the head, filled in from the response, and then the body as it arrives.
-func (f *Filler) give(fl *flight, x *fetched, h *head) error {
-	h.status, h.header, h.contentLength = x.resp.Status, x.resp.Header, x.resp.ContentLength
-	h.outcome = metrics.Miss
-	fl.begin(h)
-	err := f.stream(fl, x.resp.Body)
-	fl.end(err)
-	return err
+// readWhole reads a body that has come.
+func readWhole(resp *origin.Response) ([]byte, error) {
+	b := make([]byte, 0, max(resp.ContentLength, 0))
+	for {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, max(len(b), 512))
+		}
+		n, err := resp.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
 }
 
 // refuse notes that a response is not stored, and lets its key pass for a while unless the backend may soon be better.

@@ -60,11 +60,11 @@ func (s *storer) close() {
 	s.workers.Wait()
 }
 
-// newPage makes the page of a response that is to be stored, without its body.
+// newPage makes the page of a response that is to be stored with the fields h, without its body.
 func newPage(status int, h http.Header, d *policy.Decision, now time.Time, took time.Duration) *page.Page {
 	return &page.Page{
 		Status:        status,
-		Header:        page.AppendHeader(nil, policy.Stored(h, now)),
+		Header:        page.AppendHeader(nil, h),
 		StoredAt:      now,
 		InitialAge:    d.InitialAge,
 		FreshUntil:    d.FreshUntil,
@@ -77,9 +77,14 @@ func newPage(status int, h http.Header, d *policy.Decision, now time.Time, took 
 	}
 }
 
-// enqueue hands a page whose body is whole to the workers. The flight lands when the page lies in the cache.
+// enqueue hands a page whose body is whole to the workers, where storing it may take a while. The flight lands when the page
+// lies in the cache.
 func (f *Filler) enqueue(fl *flight, j job) {
 	j.flight = fl
+	if f.local && !f.o.GzipForNginx {
+		f.store(j)
+		return
+	}
 	if !f.storer.put(j) {
 		f.o.Metrics.NotStored(metrics.NotStoredQueueFull)
 		j.land()

@@ -25,7 +25,7 @@ func (f *Filler) place(fl *flight, e *errand, x *fetched, d *policy.Decision, no
 	if len(d.Vary) == 0 {
 		return place{key: fl.primary}
 	}
-	until := newPage(0, x.resp.Header, d, now, 0).KeepUntil()
+	until := newPage(0, policy.Stored(x.resp.Header, now), d, now, 0).KeepUntil()
 	if fl.mark != nil && fl.mark.SameNames(d.Vary) {
 		p := place{key: fl.key}
 		if fl.mark.StaleUntil.Before(until) { // the mark has to outlast its variants

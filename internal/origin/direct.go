@@ -223,11 +223,28 @@ func (x *exchange) response(hr *http.Response) *Response {
 	resp := &Response{Status: hr.StatusCode, Header: hr.Header, Trailer: hr.Trailer, ContentLength: hr.ContentLength}
 	b := &reply{exchange: x, src: hr.Body, hr: hr, resp: resp}
 	if hr.Body == http.NoBody {
+		resp.AtHand = true
 		b.ended.Store(true)
 		x.end(true)
+	} else {
+		resp.AtHand = x.atHand(hr)
 	}
 	resp.Body = b
 	return resp
+}
+
+// atHand tells whether the body lies in the buffer: by its length, or because what has come ends as a body in chunks does.
+func (x *exchange) atHand(hr *http.Response) bool {
+	n := x.buf.Buffered()
+	if hr.ContentLength >= 0 {
+		return int64(n) >= hr.ContentLength
+	}
+	const last = "\r\n0\r\n\r\n"
+	if len(hr.TransferEncoding) == 0 || n < len(last) {
+		return false
+	}
+	b, _ := x.buf.Peek(n)
+	return string(b[n-len(last):]) == last
 }
 
 // end gives the link back if it is as good as new after a whole response, or else closes it. It is called once.

@@ -3,6 +3,7 @@ package origin
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -280,5 +281,32 @@ func TestCloseEndsFetching(t *testing.T) {
 		if e := wantKind(t, err, KindCanceled); !errors.Is(e, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAtHand: a response says that its body has come if it has, however its end is told.
+func TestAtHand(t *testing.T) {
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for answer, want := range map[string]bool{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi": true,
+		emptyOK:                          true,
+		chunked + "2\r\nhi\r\n0\r\n\r\n": true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi":              false,
+		chunked + "2\r\nhi\r\n":                                       false,
+		chunked + "2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n":                  false, // and it is no matter
+		"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\nhi":        false,
+		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi\r\n0\r\n\r\n": false,
+	} {
+		s := serveRaw(t, answers(answer))
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := open(t, s.url, Options{}).Fetch(ctx, get("/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.AtHand != want {
+			t.Errorf("%q: at hand %t", answer, resp.AtHand)
+		}
+		cancel()
+		resp.Body.Close()
 	}
 }

@@ -57,6 +57,8 @@ type Response struct {
 	Body io.ReadCloser
 	// ContentLength is the number of bytes in Body, -1 when that is not known. For HEAD it is what a GET's would be.
 	ContentLength int64
+	// AtHand says that all of Body has come already, so that reading it is not expected to wait.
+	AtHand bool
 }
 
 // Origin is a backend. Any number of goroutines may use it at once.

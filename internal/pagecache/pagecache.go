@@ -75,6 +75,9 @@ type Updater interface {
 	Update(ctx context.Context, key []byte, fn func(p *page.Page) bool) error
 }
 
+// Local is a cache in this process: no method of its waits for anything but other callers' short steps.
+type Local interface{ Local() }
+
 // Sizes are what a cache in this process holds.
 type Sizes struct {
 	Pages     uint64 // items: a mark and each variant count as one

@@ -33,6 +33,7 @@ type Cache struct {
 var (
 	_ pagecache.Cache   = (*Cache)(nil)
 	_ pagecache.Updater = (*Cache)(nil)
+	_ pagecache.Local   = (*Cache)(nil)
 )
 
 // New makes an empty Cache.
@@ -168,6 +169,9 @@ func (c *Cache) Delete(_ context.Context, key []byte) error {
 	c.store.Delete(key)
 	return nil
 }
+
+// Local implements pagecache.Local.
+func (c *Cache) Local() {}
 
 // Sizes implements pagecache.Sized.
 func (c *Cache) Sizes() pagecache.Sizes {
