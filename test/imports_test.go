@@ -13,7 +13,7 @@ import (
 var mayImport = map[string][]string{
 	"gateway":                          {"gateway/program", "internal/flow"},
 	"gateway/program":                  {"gateway/edge", "internal/config", "internal/door", "internal/flow", "internal/loop", "internal/pagecache", "internal/pagecache/embedded", "internal/policy"},
-	"gateway/edge":                     {"internal/door", "internal/metrics", "internal/page", "internal/pagecache", "internal/policy"},
+	"gateway/edge":                     {"internal/door", "internal/loop", "internal/metrics", "internal/page", "internal/pagecache", "internal/policy"},
 	"filler":                           {"filler/program", "internal/flow"},
 	"filler/program":                   {"filler/handler", "internal/config", "internal/door", "internal/flow", "internal/pagecache"},
 	"doors":                            {"filler/program", "gateway/program", "internal/flow"},

@@ -2,7 +2,12 @@
 
 package edge
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"pagegate/internal/loop"
+)
 
 // The race detector's own allocations would count, so this file is left out there; `make test` runs it besides.
 func TestHitAllocatesNothing(t *testing.T) {
@@ -17,10 +22,24 @@ func TestHitAllocatesNothing(t *testing.T) {
 	if len(ctx.Response.Body()) != 16000 {
 		t.Errorf("%d bytes", len(ctx.Response.Body()))
 	}
-	// And so does the event loop's way.
+}
+
+// Nor does the event loop's way, for a head that is known and for one that is not.
+func TestFastAllocatesNothing(t *testing.T) {
+	e := newEdge(t, hitSite())
+	ctx := prepared(t, e, serve(t, e)())
+	for _, keep := range []bool{false, true} {
+		r := &loop.Request{Keep: keep}
+		r.Ctx.Init(&ctx.Request, nil, nil)
+		fastAllocatesNothing(t, e, r)
+	}
+}
+
+func fastAllocatesNothing(t *testing.T, e *Edge, r *loop.Request) {
+	t.Helper()
 	var out []byte
 	if n := testing.AllocsPerRun(1000, func() {
-		head, body, done, ok := e.Fast(ctx, out[:0])
+		head, body, done, ok := e.Fast(r, time.Now(), out[:0])
 		if !ok || len(body) != 16000 {
 			t.Fatalf("answered %v, %d bytes", ok, len(body))
 		}

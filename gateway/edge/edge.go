@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"pagegate/internal/door"
+	"pagegate/internal/loop"
 	"pagegate/internal/metrics"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
@@ -27,6 +28,7 @@ type Edge struct {
 
 // scratch is what a request needs for as long as it is answered.
 type scratch struct {
+	of      *Edge // which keeps it for a request that it knows; nil for one that serves any
 	visit   door.Visit
 	page    page.Page // that answers
 	mark    page.Page // by which it was found
@@ -38,7 +40,9 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Release gives back the page whose bytes an answer has lent.
 func (s *scratch) Release() {
 	s.giveBack()
-	scratches.Put(s)
+	if s.of == nil {
+		scratches.Put(s)
+	}
 }
 
 func (s *scratch) giveBack() {
@@ -68,19 +72,42 @@ func (e *Edge) Handle(ctx *fasthttp.RequestCtx) {
 
 // Fast answers a request if that takes no wait: from a page in the process's own store. Otherwise it has done nothing. It
 // returns dst with the answer's head behind it and the body, the page's own bytes, which stay until done is released.
-func (e *Edge) Fast(ctx *fasthttp.RequestCtx, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
-	s := scratches.Get().(*scratch)
-	if e.Door.Look(ctx, &s.visit) {
-		now := e.now()
-		if f := e.find(ctx, s, now); f.ok {
-			if head, body, ok = door.AppendHit(dst, ctx, &s.visit, &s.page, now); ok {
-				e.answered(ctx, s, &f, now)
-				return head, body, s, true
-			}
+func (e *Edge) Fast(r *loop.Request, now time.Time, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
+	s := e.look(r)
+	if s == nil {
+		return dst, nil, nil, false
+	}
+	ctx := &r.Ctx
+	if f := e.find(ctx, s, now); f.ok {
+		if head, body, ok = door.AppendHit(dst, ctx, &s.visit, &s.page, now); ok {
+			e.answered(ctx, s, &f, now)
+			return head, body, s, true
 		}
 	}
 	s.Release()
 	return dst, nil, nil, false
+}
+
+// look finds out what a request wants, nil for one that is to be refused. Of a request that is known it has done so before,
+// unless by another Edge, whose rules may have been others.
+func (e *Edge) look(r *loop.Request) *scratch {
+	s, _ := r.Known.(*scratch)
+	switch {
+	case s != nil && s.of == e:
+		return s
+	case r.Keep:
+		s = new(scratch)
+	default:
+		s = scratches.Get().(*scratch)
+	}
+	if r.Known = nil; !e.Door.Look(&r.Ctx, &s.visit) {
+		s.Release()
+		return nil
+	}
+	if r.Keep {
+		s.of, r.Known = e, s
+	}
+	return s
 }
 
 // found is a page that answers a request.

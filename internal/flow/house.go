@@ -15,6 +15,7 @@ import (
 
 	"pagegate/internal/admin"
 	"pagegate/internal/config"
+	"pagegate/internal/loop"
 	"pagegate/internal/metrics"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
@@ -81,10 +82,10 @@ func (h *house) handle(ctx *fasthttp.RequestCtx) {
 
 // fast answers a request by the present generation, if that takes no wait. What it lends belongs to the process's own
 // store, which outlives every generation.
-func (h *house) fast(ctx *fasthttp.RequestCtx, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
+func (h *house) fast(r *loop.Request, now time.Time, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
 	g := h.enter()
 	defer g.leave()
-	return g.fast(ctx, dst)
+	return g.fast(r, now, dst)
 }
 
 // enter returns the present generation, which does not end before its leave is called.

@@ -66,7 +66,8 @@ func fuzzed(f *testing.F, loops bool) (addr string) {
 	serve, shutdown := func() error { return server.Serve(l) }, server.ShutdownWithContext
 	if loops {
 		s, err := New(Options{Server: server, Patient: listen.Patient, IdleTimeout: time.Minute, Workers: 2,
-			Fast: func(ctx *fasthttp.RequestCtx, dst []byte) ([]byte, []byte, page.Releaser, bool) {
+			Fast: func(r *Request, _ time.Time, dst []byte) ([]byte, []byte, page.Releaser, bool) {
+				ctx := &r.Ctx
 				if string(ctx.Path()) != "/fast" || !ctx.IsGet() || ctx.Request.Header.ContentLength() > 0 || ctx.Request.Header.ContentLength() == -1 {
 					return dst, nil, nil, false
 				}

@@ -21,9 +21,10 @@ import (
 	"pagegate/internal/page"
 )
 
-// Fast answers a request if that takes no wait, and otherwise does nothing. It returns dst with the answer's head behind
-// it, and the body to be sent after it, which belongs to somebody until done is released; done may be nil.
-type Fast func(ctx *fasthttp.RequestCtx, dst []byte) (head, body []byte, done page.Releaser, ok bool)
+// Fast answers a request if that takes no wait, and otherwise does nothing; now is when the request was found. It returns
+// dst with the answer's head behind it, and the body to be sent after it, which belongs to somebody until done is released;
+// done may be nil.
+type Fast func(r *Request, now time.Time, dst []byte) (head, body []byte, done page.Releaser, ok bool)
 
 // Options say how connections are served.
 type Options struct {

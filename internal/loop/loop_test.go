@@ -44,7 +44,8 @@ type running struct {
 // Release implements page.Releaser.
 func (r *running) Release() { r.released.Add(1) }
 
-func (r *running) answer(ctx *fasthttp.RequestCtx, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
+func (r *running) answer(q *Request, _ time.Time, dst []byte) (head, body []byte, done page.Releaser, ok bool) {
+	ctx := &q.Ctx
 	n, isFast := strings.CutPrefix(string(ctx.Path()), "/fast/")
 	size, err := strconv.Atoi(n)
 	if !isFast || err != nil || !ctx.IsGet() && !ctx.IsHead() || ctx.Request.Header.ContentLength() > 0 {

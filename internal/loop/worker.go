@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 
 	"pagegate/internal/epoll"
@@ -37,10 +36,11 @@ type worker struct {
 	now   int64 // unix seconds of the last wake-up
 	swept int64
 
-	ctx  fasthttp.RequestCtx
-	head bytes.Reader
-	br   *bufio.Reader
-	peer peerConn
+	known *known
+	fresh Request // one whose head is not known
+	head  bytes.Reader
+	br    *bufio.Reader
+	peer  peerConn
 
 	mu    sync.Mutex
 	inbox []*conn // that come here for the first time, or back
@@ -72,9 +72,9 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, poll: poll, conns: make(map[int32]*conn), in: make([]byte, readSize)}
+	w := &worker{srv: s, poll: poll, conns: make(map[int32]*conn), in: make([]byte, readSize), known: newKnown()}
 	w.br = bufio.NewReaderSize(&w.head, readSize)
-	w.ctx.Init2(&w.peer, nil, false)
+	w.fresh.Ctx.Init2(&w.peer, nil, false)
 	return w, nil
 }
 
@@ -214,11 +214,11 @@ func (w *worker) answer(c *conn, in []byte) bool {
 	// A read that filled the buffer may have left something, of which the epoll does not tell again.
 	more := len(in) == len(w.in)
 	for len(in) > 0 {
-		end := bytes.Index(in, headEnd) + len(headEnd)
-		if end < len(headEnd) || !w.parse(c, in[:end]) {
+		r, end := w.request(c, in)
+		if r == nil {
 			return w.leave(c, in)
 		}
-		ok, sent := w.reply(c)
+		ok, sent := w.reply(c, r)
 		if !sent {
 			return false
 		}
@@ -240,20 +240,53 @@ func (w *worker) answer(c *conn, in []byte) bool {
 
 var headEnd = []byte("\r\n\r\n")
 
-// parse reads a head, and tells whether the request may be answered here.
-func (w *worker) parse(c *conn, head []byte) bool {
-	w.head.Reset(head)
-	w.br.Reset(&w.head)
-	w.peer.addr, w.peer.head = c.peer, head
-	w.ctx.Request.Reset()
-	h := &w.ctx.Request.Header
-	return h.Read(w.br) == nil && w.br.Buffered() == 0 && h.IsHTTP11() && !h.ConnectionClose() && !w.ctx.Request.MayContinue() &&
-		!w.srv.draining.Load()
+// request returns the first request of what came, and where its head ends; nil for one that is not to be answered here.
+func (w *worker) request(c *conn, in []byte) (r *Request, end int) {
+	if w.srv.draining.Load() {
+		return nil, 0
+	}
+	w.peer.addr, w.peer.head = c.peer, in
+	r, hash := w.known.find(in) // most often one head has come and no more
+	if r != nil {
+		return r, len(in)
+	}
+	end = bytes.Index(in, headEnd) + len(headEnd)
+	if end < len(headEnd) {
+		return nil, 0
+	}
+	head := in[:end]
+	w.peer.head = head
+	if end < len(in) {
+		if r, hash = w.known.find(head); r != nil {
+			return r, end
+		}
+	}
+	place := w.known.place(head, hash)
+	if r = &w.fresh; place != nil {
+		r = &place.Request
+		r.Ctx.Init2(&w.peer, nil, false)
+	}
+	if !w.parse(r, head) {
+		return nil, 0
+	}
+	if place != nil {
+		place.keep(head, hash)
+	}
+	return r, end
 }
 
-// reply answers the parsed request if that takes no wait. sent is false when the connection has broken.
-func (w *worker) reply(c *conn) (ok, sent bool) {
-	head, body, done, ok := w.srv.o.Fast(&w.ctx, w.out)
+// parse reads a head, and tells whether the request may be answered here.
+func (w *worker) parse(r *Request, head []byte) bool {
+	w.head.Reset(head)
+	w.br.Reset(&w.head)
+	r.Ctx.Request.Reset()
+	h := &r.Ctx.Request.Header
+	return h.Read(w.br) == nil && w.br.Buffered() == 0 && h.IsHTTP11() && !h.ConnectionClose() && !r.Ctx.Request.MayContinue()
+}
+
+// reply answers a request if that takes no wait. sent is false when the connection has broken.
+func (w *worker) reply(c *conn, r *Request) (ok, sent bool) {
+	head, body, done, ok := w.srv.o.Fast(r, w.poll.Now(), w.out)
 	if !ok {
 		return false, true
 	}
@@ -268,6 +301,7 @@ func (w *worker) reply(c *conn) (ok, sent bool) {
 	if done != nil {
 		done.Release()
 	}
+	r.Ctx.Response.ResetBody() // may be the page's, or a copy that is not worth keeping
 	return true, sent
 }
 
