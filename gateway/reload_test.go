@@ -15,6 +15,17 @@ import (
 	"pagegate/internal/realproc"
 )
 
+// reload has the gateway read another configuration, and waits until its log says so.
+func (g *running) reload(config, backend, said string) {
+	g.t.Helper()
+	before := strings.Count(g.log.String(), said)
+	g.configure(config, backend)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		g.t.Fatal(err)
+	}
+	realproc.WaitFor(g.t, 10*time.Second, said, func() bool { return strings.Count(g.log.String(), said) > before })
+}
+
 // SIGHUP makes a changed configuration hold: no request is dropped, the store keeps its pages, requests under way end as
 // they began. One that is not valid changes nothing and is named in the log.
 func TestReload(t *testing.T) {
@@ -33,15 +44,6 @@ func TestReload(t *testing.T) {
 	g := runGateway(t, "", page("the first"))
 	second := httptest.NewServer(page("the second"))
 	defer second.Close()
-	reload := func(config, backend, said string) {
-		t.Helper()
-		before := strings.Count(g.log.String(), said)
-		g.configure(config, backend)
-		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		realproc.WaitFor(t, 10*time.Second, said, func() bool { return strings.Count(g.log.String(), said) > before })
-	}
 	if !g.hits("/kept") {
 		t.Fatal("not kept")
 	}
@@ -89,9 +91,9 @@ func TestReload(t *testing.T) {
 		})
 	}
 	realproc.WaitFor(t, 10*time.Second, "visitors", func() bool { return asked.Load() > 50 })
-	reload("rules: [{path: /private/*, bypass: true}]\ndebug_token: secret\n", second.URL, "the configuration was reloaded")
+	g.reload("rules: [{path: /private/*, bypass: true}]\ndebug_token: secret\n", second.URL, "the configuration was reloaded")
 	for range 3 {
-		reload("rules: [{path: /private/*, bypass: true}]\ndebug_token: secret\n", second.URL, "the configuration was reloaded")
+		g.reload("rules: [{path: /private/*, bypass: true}]\ndebug_token: secret\n", second.URL, "the configuration was reloaded")
 	}
 	before := asked.Load()
 	realproc.WaitFor(t, 10*time.Second, "visitors", func() bool { return asked.Load() > before+50 })
@@ -122,8 +124,8 @@ func TestReload(t *testing.T) {
 	}
 
 	const refused = "the configuration was not reloaded"
-	reload("ttl: soon\n", second.URL, refused)
-	reload("memory: 1GiB\n", second.URL, refused)
+	g.reload("ttl: soon\n", second.URL, refused)
+	g.reload("memory: 1GiB\n", second.URL, refused)
 	if log := g.log.String(); !strings.Contains(log, `gateway.yaml:4: \"soon\" is no time span`) || !strings.Contains(log, "memory has changed, which needs a restart") {
 		t.Errorf("the log:\n%s", log)
 	}

@@ -113,6 +113,7 @@ func (f *Filler) store(j job) {
 	}
 	if j.page != nil && f.set(j.key, j.page) {
 		f.o.Metrics.Stored.Inc()
+		f.o.Metrics.PageBytes.Observe(float64(len(j.page.Body)))
 	}
 	// A purge that came after the look above has either seen the page, or is seen here.
 	if j.purged(f) {

@@ -17,6 +17,7 @@ import (
 	"pagegate/internal/config"
 	"pagegate/internal/loop"
 	"pagegate/internal/metrics"
+	"pagegate/internal/origin"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/purge"
@@ -55,10 +56,12 @@ func (h *house) open(c *config.Config) error {
 		}
 	}
 	g, err := h.newGeneration(c)
-	if err == nil {
-		h.current.Store(g)
+	if err != nil {
+		return err
 	}
-	return err
+	h.current.Store(g)
+	h.metrics.Backend(h.backendDown)
+	return nil
 }
 
 // close waits for all generations to end, and closes what they shared.
@@ -172,8 +175,9 @@ func (h *house) explain(ctx context.Context, w io.Writer, url string, fields htt
 	return g.door.Explain(ctx, w, url, fields)
 }
 
-// checks are what /readyz looks at: whether the program still takes requests, and whether the cache answers. Without the
-// latter the pages still come from the backend, so it is told and no reason to send visitors elsewhere.
+// checks are what /readyz looks at: whether the program still takes requests, whether the cache answers, and what is known of
+// the backend. Without the cache the pages still come from the backend, and without that from the cache, so these two are told
+// and no reason to send visitors elsewhere, where they would find the same.
 func (h *house) checks() []admin.Check {
 	return []admin.Check{
 		{Name: "running", Needed: true, Run: func(context.Context) error {
@@ -187,8 +191,17 @@ func (h *house) checks() []admin.Check {
 			defer g.leave()
 			return g.probe(ctx)
 		}},
+		{Name: "backend", Run: func(context.Context) error {
+			if h.backendDown() {
+				return origin.ErrDown
+			}
+			return nil
+		}},
 	}
 }
+
+// backendDown tells whether the present backend is taken to be down.
+func (h *house) backendDown() bool { return origin.Down(h.current.Load().from) }
 
 // named says what an error came from.
 func named(what string, err error) error {

@@ -43,7 +43,14 @@ func openOrigin(c *config.Config, log zerolog.Logger) (origin.Origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return origin.Guard(o, withoutSecret(c.Backend)), nil
+	name := withoutSecret(c.Backend)
+	return origin.Guard(o, name, func(down bool) {
+		if down {
+			log.Error().Str("backend", name).Msg("the backend is taken to be down; one request a second tries whether it is back")
+		} else {
+			log.Info().Str("backend", name).Msg("the backend is back")
+		}
+	}), nil
 }
 
 func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, pol *policy.Policy,

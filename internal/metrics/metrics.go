@@ -60,6 +60,7 @@ type Metrics struct {
 	BackendErrors  prometheus.Counter   // fetches that failed or were answered with a 5xx
 	BackendSeconds prometheus.Histogram // until a fetch's head was there
 	StoreQueue     prometheus.Gauge     // pages waiting to be written
+	PageBytes      prometheus.Histogram // bodies of the pages written to the cache
 }
 
 // New makes a set of its own for one program.
@@ -79,6 +80,9 @@ func New() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}),
 		StoreQueue: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pagegate_store_queue", Help: "Pages waiting to be written to the cache."}),
+		PageBytes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pagegate_page_bytes", Help: "Size of the bodies of pages written to the cache.",
+			Buckets: prometheus.ExponentialBuckets(1<<10, 4, 8)}), // 1 KiB to 16 MiB
 	}
 	m.requestVec = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pagegate_requests_total", Help: "Requests by route, which is the path rule that held for them, and by what became of them."},
@@ -95,7 +99,7 @@ func New() *Metrics {
 		policy.ReasonRequestStore, policy.ReasonConditional, policy.ReasonUnstorable, policy.ReasonSpelling, policy.ReasonHost)
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
-	m.Registry.MustRegister(m.Fills, m.Stored, m.Purged, m.BackendErrors, m.BackendSeconds, m.StoreQueue,
+	m.Registry.MustRegister(m.Fills, m.Stored, m.Purged, m.BackendErrors, m.BackendSeconds, m.StoreQueue, m.PageBytes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -110,6 +114,17 @@ func (m *Metrics) Store(pages, bytes, limit, evictions func() float64) {
 	gauge("pagegate_store_limit_bytes", "Bytes of memory that the process's own store may use.", limit)
 	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "pagegate_store_evictions_total", Help: "Pages that went out of the process's own store for others."}, evictions))
+}
+
+// Backend adds whether the backend is taken to be down, which is read whenever the metrics are.
+func (m *Metrics) Backend(down func() bool) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pagegate_backend_down", Help: "1 while the backend is taken to be down and asked once a second."}, func() float64 {
+		if down() {
+			return 1
+		}
+		return 0
+	}))
 }
 
 // series registers a counter for each value of a label and returns them by value, so that counting is one look-up in a

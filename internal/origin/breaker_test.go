@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,8 @@ func (f *flaky) Close() error { return nil }
 func TestADeadBackendIsProbedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{err: &Error{Kind: KindConnect, Err: errors.New("refused")}}
-		o := Guard(f, "test")
+		var told []bool
+		o := Guard(f, "test", func(down bool) { told = append(told, down) })
 		for range 10_000 { // in ten seconds
 			if _, err := o.Fetch(t.Context(), &Request{}); !Blames(err) {
 				t.Fatal(err)
@@ -38,6 +40,9 @@ func TestADeadBackendIsProbedOnceASecond(t *testing.T) {
 		if f.asked < breakAfter+8 || f.asked > breakAfter+10 {
 			t.Errorf("a dead backend was asked %d times in ten seconds", f.asked)
 		}
+		if !Down(o) || !slices.Equal(told, []bool{true}) {
+			t.Errorf("down %v, told %v", Down(o), told)
+		}
 		f.err = nil
 		time.Sleep(probeEvery)
 		for range 5 {
@@ -45,13 +50,16 @@ func TestADeadBackendIsProbedOnceASecond(t *testing.T) {
 				t.Fatalf("the backend is back: %v", err)
 			}
 		}
+		if Down(o) || !slices.Equal(told, []bool{true, false}) {
+			t.Errorf("it is back: down %v, told %v", Down(o), told)
+		}
 	})
 }
 
 func TestWhatDoesNotBreak(t *testing.T) {
 	for _, kind := range []Kind{KindProtocol, KindCanceled, KindRequest} {
 		f := &flaky{err: &Error{Kind: kind, Err: errors.New("x")}}
-		o := Guard(f, "test")
+		o := Guard(f, "test", nil)
 		for range 3 * breakAfter {
 			_, _ = o.Fetch(t.Context(), &Request{})
 		}
