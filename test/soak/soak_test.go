@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak.for", 8*time.Second, "how long the visitors stay")
+	soakFor  = flag.Duration("soak.for", 6*time.Second, "how long the visitors stay")
 	visitors = flag.Int("soak.visitors", 6, "at each door")
 	think    = flag.Duration("soak.think", 10*time.Millisecond, "pause of a visitor between two requests")
 )

@@ -68,6 +68,7 @@ type door struct {
 	// admin is where its pages are purged, and shared what it shares the pages with.
 	admin  string
 	shared *purges
+	own    bool // the pages are in its own memory
 }
 
 // stack is all that runs.
@@ -111,9 +112,9 @@ func startStack(t *testing.T) *stack {
 	embedded, embeddedAdmin := run("gateway", "gateway", "--memory", "64MiB")
 	s.nginx = nginxProc
 	s.doors = []door{
-		{"nginx", nginx, fillerAdmin, together},
-		{"gateway over the cacheserver", remote, remoteAdmin, together},
-		{"gateway", embedded, embeddedAdmin, apart},
+		{"nginx", nginx, fillerAdmin, together, false},
+		{"gateway over the cacheserver", remote, remoteAdmin, together, false},
+		{"gateway", embedded, embeddedAdmin, apart, true},
 	}
 	return s
 }

@@ -52,7 +52,7 @@ func (c *tally) String() string {
 		c.herds.Load(), c.purged.Load(), c.unavailable.Load(), c.cut.Load(), c.back.Load())
 }
 
-// purges are when pages of a cache were removed: the time before the purge began.
+// purges are when pages of a cache were removed, by a purge or a POST: the time before that began.
 type purges struct{ at sync.Map }
 
 func (p *purges) add(target string, at time.Time) { p.at.Store(target, at) }
@@ -188,11 +188,14 @@ func (x *exchange) judge(target string) (page said, ok bool) {
 		if !x.site.missing(x.from, x.to) {
 			x.count.fail("%s: %d while the site runs: %q %s", x.what, status, x.body, x.resp.Header.Get("Cache-Status"))
 		}
+		x.noneStored(target)
 		x.count.unavailable.Add(1)
 		return page, false
 	case x.req.Method == http.MethodPost:
 		if status != http.StatusNoContent {
 			x.count.fail("%s: %d", x.what, status)
+		} else if x.door.own || !x.cache.missing(x.from.Add(-outOfSight), x.to) { // or it could not be told
+			x.door.shared.add(target, x.from)
 		}
 		return page, false
 	case status == http.StatusNotModified:
@@ -210,6 +213,19 @@ func (x *exchange) judge(target string) (page said, ok bool) {
 		return page, false
 	}
 	return x.whole(target)
+}
+
+// noneStored looks whether a failure could have been a page from the gateway's own store, which nobody kills.
+func (x *exchange) noneStored(target string) {
+	last := x.seen[target+"nobody"]
+	if !x.door.own || last.version == 0 || len(x.req.Header["Cookie"]) > 0 || x.req.Method == http.MethodPost {
+		return
+	}
+	rendered := time.UnixMilli(last.version)
+	usable := rendered.Add(lifetime*time.Second + staleFor - 1500*time.Millisecond) // dates are in whole seconds
+	if gone, ok := x.door.shared.last(target); x.to.Before(usable) && (!ok || gone.Before(rendered.Add(-grain))) {
+		x.count.fail("%s: %d, but the page is stored since %v ago", x.what, x.resp.StatusCode, x.to.Sub(rendered))
+	}
 }
 
 // whole judges a whole page.
