@@ -17,6 +17,7 @@ func Filler() flow.Program {
 		Name:      config.Filler,
 		OpenCache: flow.OpenRemote,
 		Handler: func(d *door.Door, _ pagecache.Cache) fasthttp.RequestHandler {
+			d.FinalOnly = true // nginx takes a 1xx for the answer, and waits for a body until it times out
 			return (&handler.Handler{Door: d}).Handle
 		},
 	}

@@ -33,6 +33,8 @@ type Door struct {
 	Metrics *metrics.Metrics
 	Log     zerolog.Logger
 	PurgeBy PurgeRule // who may purge by the method PURGE
+	// FinalOnly keeps 1xx responses from clients, for those that would take one for the answer.
+	FinalOnly bool
 	// DebugToken lets whoever sends it as X-Cache-Debug know what became of the request; empty for nobody.
 	DebugToken string
 	// Now is the clock; nil for time.Now.
@@ -133,7 +135,7 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 	}
 	now := d.now()
 	r := d.missRequest(ctx, v)
-	stop := relayInformational(ctx, r)
+	stop := d.relayInformational(ctx, r)
 	// Nothing ends it early: nobody tells this goroutine, which reads the connection, that the client has gone.
 	a, err := d.Fill.Serve(context.Background(), r)
 	stop()

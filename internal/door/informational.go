@@ -13,12 +13,12 @@ import (
 // relayInformational has the backend's 1xx responses passed on to the client (RFC 9110, section 15.2) until stop is called,
 // which has to be before the final answer is sent. They are written past the HTTP server, so only where no earlier
 // answer can be waiting in it: a client that pipelines gets none.
-func relayInformational(ctx *fasthttp.RequestCtx, r *fill.Request) (stop func()) {
+func (d *Door) relayInformational(ctx *fasthttp.RequestCtx, r *fill.Request) (stop func()) {
 	c, ok := ctx.Conn().(interface {
 		NothingOwed() bool
 		Write([]byte) (int, error)
 	})
-	if !ok || r.Body != nil || !ctx.Request.Header.IsHTTP11() || !c.NothingOwed() {
+	if d.FinalOnly || !ok || r.Body != nil || !ctx.Request.Header.IsHTTP11() || !c.NothingOwed() {
 		return func() {}
 	}
 	var mu sync.Mutex

@@ -19,6 +19,11 @@ func TestInformationalResponses(t *testing.T) {
 		_, _ = w.Write([]byte("page"))
 	})
 	gateway, _ := startGateway(t, b.URL)
+	cache, _ := startCache(t, "cacheserver")
+	filler, _ := startFiller(t, b.URL, cache)
+	if a := fetch(t, startNginx(t, cache, filler), "/a"); a.status != 200 || a.body != "page" { // nginx knows no interim responses
+		t.Errorf("through nginx: %+v", a)
+	}
 	const get = "GET /a HTTP/1.1\r\nHost: x\r\n"
 	first := raw(t, gateway, get+"Connection: close\r\n\r\n", 5*time.Second)
 	hints, rest, _ := strings.Cut(first, "\r\n\r\n")
