@@ -41,11 +41,24 @@ test: test-deps lint ## everything: linters, then all tests with the race detect
 test-deps: ## install what the tests need from Debian (as root or through sudo), without starting any service
 	./test/install-deps.sh
 
+.PHONY: test-compose
+test-compose: ## docker-compose.yml brought up on this machine's Docker engine, tried, and brought down (root or sudo; minutes)
+	@docker info >/dev/null 2>&1 || { echo 'no Docker engine answers `docker info`: install or start one, or let this user reach it' >&2; exit 1; }
+	./test/install-deps.sh compose
+	$(GO) test -tags compose -count 1 -timeout 40m ./test/compose
+
+.PHONY: image
+image: ## the container image pagegate:latest, with all three programs
+	eval "$$(./configs/package/version.sh)"; \
+	docker build --build-arg VERSION="$$VERSION" --build-arg COMMIT="$$COMMIT" --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" -t pagegate:latest .
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted (run gofmt -w):'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags compose ./test/compose
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags compose ./test/compose
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)

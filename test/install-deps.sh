@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real programs that the tests talk to, and the benchmarks' peers, from Debian's packages, and starts none of their services. Does
-# nothing when all are there.
+# install-deps.sh [compose]: installs the real programs that the tests talk to, and the benchmarks' peers, from Debian's packages, and starts
+# none of their services; with compose those of `make test-compose`. Does nothing when all are there.
 set -euo pipefail
 
 # program=package; a C compiler is what Go's race detector needs.
@@ -20,6 +20,9 @@ needs=(
     pgrep=procps
     chromium=chromium
 )
+if [[ ${1:-} == compose ]]; then
+    needs+=(debootstrap=debootstrap docker-compose=docker-compose)
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
 packages=()
@@ -54,7 +57,7 @@ if [[ $(id -u) -ne 0 ]]; then
     root=(sudo)
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin, gcc, wrk, haproxy, varnish, systemd, iproute2, adduser, procps and chromium; no apt-get here" >&2
+    echo "the tests need nginx, memcached, libmemcached-tools, php with its extensions memcached and memcache, Python with pymemcache and pylibmc, curl, sasl2-bin, gcc, wrk, haproxy, varnish, systemd, iproute2, adduser, procps and chromium (make test-compose also debootstrap and docker-compose); no apt-get here" >&2
     exit 1
 fi
 

@@ -20,7 +20,7 @@ import (
 const demoDrain = 5 * time.Second
 
 // demoCommand is `filler demo` and `gateway demo`: the built-in site as an HTTP server of its own, with no cache, for those
-// who try caches before it. It logs each request, so that one sees what a backend is spared.
+// who try caches before it. It logs each request but health checks, so that one sees what a backend is spared.
 func demoCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
 	fs := pflag.NewFlagSet(string(name)+" demo", pflag.ContinueOnError)
 	fs.SortFlags = false
@@ -57,7 +57,9 @@ func serveDemo(ctx context.Context, addr string, site http.Handler, log zerolog.
 	}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			log.Info().Str("method", r.Method).Str("target", r.RequestURI).Str("client", r.RemoteAddr).Msg("request")
+			if r.UserAgent() != healthAgent {
+				log.Info().Str("method", r.Method).Str("target", r.RequestURI).Str("client", r.RemoteAddr).Msg("request")
+			}
 			site.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

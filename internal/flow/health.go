@@ -13,6 +13,9 @@ import (
 	"pagegate/internal/config"
 )
 
+// healthAgent is the User-Agent of a health check, so that a log can leave it out.
+const healthAgent = "pagegate-health"
+
 // healthCommand is `filler health` and `gateway health`: it asks whether a program serves, for a container without a shell
 // whose engine runs a command now and then.
 func healthCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
@@ -50,6 +53,7 @@ func getHealth(ctx context.Context, addr, path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	req.Header.Set("User-Agent", healthAgent)
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no answer from %s: %w", addr, err)

@@ -14,7 +14,7 @@ import (
 
 // TestConfigCheck runs `nginx -t` on each file with the addresses that it ships with: not even a warning.
 func TestConfigCheck(t *testing.T) {
-	forEach(t, allLayouts, func(t *testing.T, l layout) {
+	forEach(t, append([]layout{inContainers}, allLayouts...), func(t *testing.T, l layout) {
 		run := runDir(t)
 		file := mainFile(t, l, run, l.listen, l.caches, l.fillers)
 		out, err := exec.Command(realproc.Find(t, "nginx"), "-t", "-e", "stderr", "-p", run, "-c", file).CombinedOutput()
