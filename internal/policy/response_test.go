@@ -183,6 +183,7 @@ func TestNginxReadable(t *testing.T) {
 		{"a coding that nginx cannot name", Exchange{URI: "/a", Header: html("Content-Encoding", "br")}, ReasonNginxField},
 		{"fields nobody misses", Exchange{URI: "/a", Header: html("Server", "x", "Etag", `"1"`, "X-Powered-By", "PHP/8", "Date", at(0))}, ReasonNone},
 		{"must-revalidate", Exchange{URI: "/a", Header: html("Cache-Control", "max-age=5, must-revalidate")}, ReasonNginxField},
+		{"a type that is kept out", Exchange{URI: "/a.js", Header: header("Content-Type", "text/javascript", "Cache-Control", "max-age=5")}, ReasonNginxOnly},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -191,6 +192,7 @@ func TestNginxReadable(t *testing.T) {
 			}
 			p := testPolicy()
 			p.Nginx.Adds = map[string]string{"X-Frame-Options": "DENY"}
+			p.Nginx.Only = []string{"text/html", "text/css"}
 			d := p.Response(now, &tt.x)
 			if !d.Store {
 				t.Fatalf("not stored: %s", d.Reason)

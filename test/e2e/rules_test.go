@@ -66,3 +66,37 @@ nginx: {adds: {Vary: User-Agent}}
 		}
 	}
 }
+
+// A type that the operator keeps out of the place that nginx reads is cached all the same, and answered by the filler.
+func TestTypesThatNginxReads(t *testing.T) {
+	cache, _ := startCache(t, "cacheserver")
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		contentType := "text/html; charset=utf-8"
+		if filepath.Ext(r.URL.Path) == ".css" {
+			contentType = "text/css"
+		}
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", "max-age=600")
+		fmt.Fprint(w, r.RequestURI)
+	})
+	config := filepath.Join(t.TempDir(), "filler.yaml")
+	if err := os.WriteFile(config, []byte("nginx: {only: [text/html]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	only, _ := startFiller(t, b.URL, cache, "--config", config)
+	nginx := startNginx(t, cache, only)
+	fetchNginxHit(t, nginx, "/page")
+	fetchHit(t, nginx, "/style.css")
+	asked := b.total.Load()
+	for range 20 {
+		if a := fetch(t, nginx, "/style.css"); a.header.Get("Cache-Status") == "nginx; hit" || !a.isHit() || a.body != "/style.css" {
+			t.Errorf("%s %q", a.header.Get("Cache-Status"), a.body)
+		}
+	}
+	if n := b.total.Load(); n != asked {
+		t.Errorf("the backend was asked %d times more", n-asked)
+	}
+	// Without the list nginx would read it.
+	all, _ := startFiller(t, b.URL, cache)
+	fetchNginxHit(t, startNginx(t, cache, all), "/other.css")
+}
