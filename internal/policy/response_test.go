@@ -183,7 +183,7 @@ func TestNginxReadable(t *testing.T) {
 		{"a coding that nginx cannot name", Exchange{URI: "/a", Header: html("Content-Encoding", "br")}, ReasonNginxField},
 		{"fields nobody misses", Exchange{URI: "/a", Header: html("Server", "x", "Etag", `"1"`, "X-Powered-By", "PHP/8", "Date", at(0))}, ReasonNone},
 		{"must-revalidate", Exchange{URI: "/a", Header: html("Cache-Control", "max-age=5, must-revalidate")}, ReasonNginxField},
-		{"a type that is kept out", Exchange{URI: "/a.js", Header: header("Content-Type", "text/javascript", "Cache-Control", "max-age=5")}, ReasonNginxOnly},
+		{"a type that is kept out", Exchange{URI: "/a.json", Header: header("Content-Type", "application/json", "Cache-Control", "max-age=5")}, ReasonNginxOnly},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
