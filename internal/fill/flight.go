@@ -156,6 +156,7 @@ type head struct {
 type flight struct {
 	leg
 	keys    []string        // under which it can be joined; guarded by flights.mu
+	held    *lease          // the lock that other processes see
 	since   since           // the purges that were made before it looked
 	maxBody int64           // the largest body that is stored
 	ctx     context.Context // of the fetch

@@ -69,16 +69,14 @@ func (f *Filler) flyAlone(fl *flight, e *errand) {
 // fetch, publish, store. It does not wait for the body: if more of that is to come, rest goes on.
 func (f *Filler) lead(fl *flight, e *errand) (rest func()) {
 	begun := f.o.Now()
-	unlock := f.lock(fl)
 	land := func() {
-		unlock() // first: whoever takes the lock next finds the page, or that there is none
+		fl.held.release() // first: whoever takes the lock next finds the page, or that there is none
 		f.flights.land(fl)
 	}
-	fl.since = f.beginning(fl.ctx, fl.primary)
 	fl.maxBody = e.policy.MaxBody
 	var old page.Page
 	defer old.Release()
-	found := f.get(fl.ctx, fl.key, &old)
+	found := f.approach(fl, &old)
 	switch {
 	case found && old.Mark():
 		to := &redirect{copyMark(&old)}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pagegate/internal/metrics"
+	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 )
 
@@ -15,59 +16,113 @@ const (
 	lockPauseLast  = 50 * time.Millisecond
 )
 
-// lock makes this process the only one that fetches the flight's page, where processes share the cache, and returns what
-// gives that back. It waits while another process has it, LockWait at most: that one unlocks when the page is stored, so
-// the look-up that follows finds it. A lock only saves the backend work; without one (the cache is out of order, the
-// wait was too long) the fetch goes on all the same.
-func (f *Filler) lock(fl *flight) (unlock func()) {
-	none := func() {}
-	locker, ok := f.o.Cache.(pagecache.Locker)
-	if !ok || fl.alone {
-		return none
-	}
-	ctx, cancel := context.WithTimeout(fl.ctx, f.o.LockWait)
-	defer cancel()
-	key := []byte(fl.key)
-	for pause := lockPauseFirst; ; pause = min(2*pause, lockPauseLast) {
-		got, err := locker.Lock(ctx, key, f.o.LockTTL)
-		if err != nil {
-			f.o.Metrics.CacheError(metrics.OpLock)
-			return none
+// approach does what a flight begins with: it makes this process the only one that fetches the page, where processes share the
+// cache, notes the purges so far, and looks the page up. It tells whether a page was there.
+func (f *Filler) approach(fl *flight, old *page.Page) (found bool) {
+	batcher, ok := f.batcher(fl)
+	if !ok {
+		if locker, ok := f.o.Cache.(pagecache.Locker); ok && !fl.alone {
+			f.lock(fl, locker, func() (bool, error) { return locker.Lock(fl.ctx, []byte(fl.key), f.o.LockTTL) })
 		}
-		if got {
-			return f.keepLock(locker, key)
+		fl.since = f.beginning(fl.ctx, fl.primary)
+		return f.get(fl.ctx, fl.key, old)
+	}
+	f.lock(fl, batcher, func() (bool, error) {
+		old.Release()
+		fl.since.own = f.purges.Entries().Last()
+		s, err := batcher.Begin(fl.ctx, []byte(fl.key), f.o.LockTTL, old)
+		fl.since.shared, fl.since.unknown = s.Purges.Last(), err != nil
+		found = s.Found
+		return s.Locked, err
+	})
+	return found
+}
+
+// batcher returns the cache as one that does in one exchange what a flight needs, if it is one and the flight's page is kept
+// where the page key's locks and notes are.
+func (f *Filler) batcher(fl *flight) (pagecache.Batcher, bool) {
+	b, ok := f.o.Cache.(pagecache.Batcher)
+	return b, ok && !fl.alone && fl.key == fl.primary
+}
+
+// lock tries to take the flight's lock, and waits while another process has it, LockWait at most: that one unlocks when the page
+// is stored, so the look-up that follows finds it. A lock only saves the backend work; without one (the cache is out of
+// order, the wait was too long) the fetch goes on all the same.
+func (f *Filler) lock(fl *flight, locker pagecache.Locker, try func() (bool, error)) {
+	var patience <-chan time.Time
+	for pause := lockPauseFirst; ; pause = min(2*pause, lockPauseLast) {
+		got, err := try()
+		switch {
+		case err != nil:
+			f.o.Metrics.CacheError(metrics.OpLock)
+			return
+		case got:
+			fl.held = f.hold(locker, []byte(fl.key))
+			return
+		case patience == nil:
+			patience = time.After(f.o.LockWait)
 		}
 		select {
-		case <-ctx.Done():
-			return none
+		case <-fl.ctx.Done():
+			return
+		case <-patience:
+			return
 		case <-time.After(pause):
 		}
 	}
 }
 
-// keepLock extends a lock until it is given back, so that a slow backend does not cost a second fetch.
-func (f *Filler) keepLock(locker pagecache.Locker, key []byte) (unlock func()) {
-	var keeper sync.WaitGroup
-	stop := make(chan struct{})
-	keeper.Go(func() {
-		tick := time.NewTicker(f.o.LockTTL / 3)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				if err := locker.Extend(context.Background(), key, f.o.LockTTL); err != nil {
-					f.o.Metrics.CacheError(metrics.OpLock)
-				}
-			}
-		}
-	})
-	return func() {
-		close(stop)
-		keeper.Wait()
-		if err := locker.Unlock(context.Background(), key); err != nil {
-			f.o.Metrics.CacheError(metrics.OpLock)
-		}
+// lease is a lock that this process has. It is extended until it is given back, so that a slow backend does not cost a second
+// fetch. A nil one is none.
+type lease struct {
+	f      *Filler
+	locker pagecache.Locker
+	key    []byte
+
+	mu       sync.Mutex
+	over     bool
+	extender *time.Timer
+}
+
+func (f *Filler) hold(locker pagecache.Locker, key []byte) *lease {
+	h := &lease{f: f, locker: locker, key: key}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.extender = time.AfterFunc(f.o.LockTTL/3, h.extend)
+	return h
+}
+
+func (h *lease) extend() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
+	if err := h.locker.Extend(context.Background(), h.key, h.f.o.LockTTL); err != nil {
+		h.f.o.Metrics.CacheError(metrics.OpLock)
+	}
+	h.extender.Reset(h.f.o.LockTTL / 3)
+}
+
+// forget ends the extending of a lock, and tells whether this call did. Nothing extends it afterwards.
+func (h *lease) forget() bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.over
+	h.over = true
+	h.extender.Stop()
+	return !before
+}
+
+// release gives a lock back, unless it has been.
+func (h *lease) release() {
+	if !h.forget() {
+		return
+	}
+	if err := h.locker.Unlock(context.Background(), h.key); err != nil {
+		h.f.o.Metrics.CacheError(metrics.OpLock)
 	}
 }

@@ -58,17 +58,25 @@ func (f *Filler) beginning(ctx context.Context, key string) (s since) {
 	return s
 }
 
+// notes returns what reads the purges that other processes have noted where a page key is kept; nil where there are none.
+func (f *Filler) notes(primary string) func() (purge.Entries, error) {
+	fence, ok := f.o.Cache.(pagecache.Fence)
+	if !ok {
+		return nil
+	}
+	return func() (purge.Entries, error) { return fence.Purges(context.Background(), []byte(primary)) }
+}
+
 // purgedSince tells whether a page was purged since its flight began. Where that cannot be known it counts as purged.
-func (f *Filler) purgedSince(s since, primary string, p *page.Page) bool {
+func (f *Filler) purgedSince(s since, primary string, p *page.Page, notes func() (purge.Entries, error)) bool {
 	hit := func(r purge.Rule) bool { return r.MatchesPage([]byte(primary), p) }
 	if f.purges.Entries().Since(s.own, hit) {
 		return true
 	}
-	fence, ok := f.o.Cache.(pagecache.Fence)
-	if !ok {
+	if notes == nil {
 		return false
 	}
-	entries, err := fence.Purges(context.Background(), []byte(primary))
+	entries, err := notes()
 	return err != nil || s.unknown || entries.Since(s.shared, hit)
 }
 

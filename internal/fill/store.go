@@ -11,6 +11,7 @@ import (
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
+	"pagegate/internal/purge"
 )
 
 // job is a page to be written, and what follows when it is.
@@ -94,7 +95,8 @@ func (f *Filler) enqueue(fl *flight, j job) {
 // store writes one page. The cache bounds how long that takes; the Filler's end does not cut it short.
 func (f *Filler) store(j job) {
 	defer j.land()
-	if j.purged(f) {
+	notes := f.notes(j.flight.primary)
+	if j.purged(f, notes) {
 		f.o.Metrics.NotStored(metrics.NotStoredPurged)
 		return
 	}
@@ -111,23 +113,30 @@ func (f *Filler) store(j job) {
 	case f.codable(j.page.NginxReadable) && !j.page.IsCoded():
 		j.page.MayCode()
 	}
-	if j.page != nil && f.set(j.key, j.page) {
+	if batcher, ok := f.batcher(j.flight); ok && j.flight.held != nil && j.mark == nil {
+		entries, err := batcher.Finish(context.Background(), []byte(j.key), j.page)
+		notes = func() (purge.Entries, error) { return entries, err }
+		if f.written(j.key, err) {
+			j.flight.held.forget()
+			f.o.Metrics.Stored.Inc()
+		}
+	} else if j.page != nil && f.set(j.key, j.page) {
 		f.o.Metrics.Stored.Inc()
 		f.o.Metrics.PageBytes.Observe(float64(len(j.page.Body)))
 	}
 	// A purge that came after the look above has either seen the page, or is seen here.
-	if j.purged(f) {
+	if j.purged(f, notes) {
 		f.drop(j.primaryKey())
 	}
 }
 
-// purged tells whether what the job brings was purged after its flight had begun.
-func (j *job) purged(f *Filler) bool {
+// purged tells whether what the job brings was purged after its flight had begun. notes reads other processes' purges.
+func (j *job) purged(f *Filler, notes func() (purge.Entries, error)) bool {
 	p := j.page
 	if p == nil {
 		p = j.mark
 	}
-	return f.purgedSince(j.flight.since, j.flight.primary, p)
+	return f.purgedSince(j.flight.since, j.flight.primary, p, notes)
 }
 
 // primaryKey is the key whose deletion takes the page away.
@@ -140,7 +149,11 @@ func (j *job) primaryKey() string {
 
 // set writes one item and tells whether it is there now.
 func (f *Filler) set(key string, p *page.Page) bool {
-	err := f.o.Cache.Set(context.Background(), []byte(key), p)
+	return f.written(key, f.o.Cache.Set(context.Background(), []byte(key), p))
+}
+
+// written tells whether an item is there now that was written with that error, and counts why not.
+func (f *Filler) written(key string, err error) bool {
 	switch {
 	case err == nil:
 		return true

@@ -67,6 +67,24 @@ type Fence interface {
 	Purges(ctx context.Context, key []byte) (purge.Entries, error)
 }
 
+// Batcher is what such a cache can do at the price of one exchange, where a Locker and a Fence need several.
+type Batcher interface {
+	Locker
+	Fence
+	// Begin is Lock, then Purges, then Get into p, in this order, whether the lock was taken or not. An error is about all
+	// of them.
+	Begin(ctx context.Context, key []byte, ttl time.Duration, p *page.Page) (Start, error)
+	// Finish is Set, then Purges, then Unlock. After an error the lock may still be held.
+	Finish(ctx context.Context, key []byte, p *page.Page) (purge.Entries, error)
+}
+
+// Start is what Begin found out.
+type Start struct {
+	Locked bool          // the caller has the lock
+	Purges purge.Entries // that were known when the page was read
+	Found  bool          // a page was there
+}
+
 // Updater is what a cache can do besides: change a page where it lies.
 type Updater interface {
 	// Update reads the page of a key, has fn change it, and stores the result, unless something else has been stored or

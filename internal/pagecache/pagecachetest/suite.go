@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		"Purge":          testPurge,
 		"SoftPurge":      testSoftPurge,
 		"Fence":          testFence,
+		"Batch":          testBatch,
 		"Update":         testUpdate,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })

@@ -17,6 +17,11 @@ import (
 // do runs one exchange about a page key with the server that holds it, and keeps that server's health. The outcomes that
 // every user of memcached expects come back as this project's errors; others name the server.
 func (c *Cache) do(key []byte, exchange func() error) error {
+	return c.doOn(key, func(int) error { return exchange() })
+}
+
+// doOn is do for an exchange that is told the server's index.
+func (c *Cache) doOn(key []byte, exchange func(i int) error) error {
 	i := c.selector.pick(key)
 	if i < 0 {
 		return ErrDown
@@ -25,11 +30,12 @@ func (c *Cache) do(key []byte, exchange func() error) error {
 	if !srv.admit() {
 		return ErrDown
 	}
-	err := exchange()
+	err := exchange(i)
 	if brokenConn(err) {
 		// A pooled connection whose other end has gone says nothing of the server as it is now: drop them all, dial anew.
 		_ = c.client.Close()
-		err = exchange()
+		c.wires[i].drop(false)
+		err = exchange(i)
 	}
 	switch {
 	case err == nil, errors.Is(err, memcache.ErrCacheMiss), errors.Is(err, memcache.ErrNotStored),

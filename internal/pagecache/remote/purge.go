@@ -74,23 +74,14 @@ func (c *Cache) notePurge(client *memcache.Client, r purge.Rule) error {
 }
 
 // Purges implements pagecache.Fence.
-func (c *Cache) Purges(_ context.Context, key []byte) (entries purge.Entries, err error) {
-	i := c.selector.pick(key)
-	if i < 0 {
-		return nil, ErrDown
-	}
-	var item *memcache.Item
-	err = c.do(key, func() (err error) {
-		item, err = c.each[i].Get(purgesKey)
-		return err
-	})
-	if err != nil || item == nil {
+func (c *Cache) Purges(_ context.Context, key []byte) (purge.Entries, error) {
+	var notes found
+	var b batch
+	b.get(map[string]*found{purgesKey: &notes}, purgesKey)
+	if err := c.run(key, &b); err != nil {
 		return nil, err
 	}
-	if json.Unmarshal(item.Value, &entries) != nil {
-		return nil, nil
-	}
-	return entries, nil
+	return entriesOf(notes.value), nil
 }
 
 // Purge implements pagecache.Purger. A rule that is not one key's has each server list its keys (lru_crawler metadump hash: a walk over the LRU lists, "all", misses what moves between them).

@@ -59,6 +59,7 @@ type Cache struct {
 	client   *memcache.Client
 	selector *Selector
 	each     []*memcache.Client // one for each server, for what must reach all of them
+	wires    []*wires           // to each server, for batches
 	bodyType func(uri string) string
 	now      func() time.Time
 }
@@ -94,6 +95,7 @@ func New(o Options) (*Cache, error) {
 	c.client = newClient(c.selector, o)
 	for _, srv := range c.selector.servers {
 		c.each = append(c.each, newClient(oneServer{srv.addr}, o))
+		c.wires = append(c.wires, &wires{addr: srv.addr, timeout: o.Timeout, most: o.MaxIdleConns})
 	}
 	return c, nil
 }
@@ -121,36 +123,34 @@ func (c *Cache) Get(_ context.Context, key []byte, p *page.Page) error {
 	if record := recordPrefix + wire; len(record) <= maxWireKey {
 		keys = append(keys, record)
 	}
-	var found map[string]*memcache.Item
-	err := c.do(key, func() (err error) {
-		found, err = c.client.GetMulti(keys)
-		return err
-	})
-	if err != nil {
+	var body, record found
+	var b batch
+	b.get(map[string]*found{wire: &body, recordPrefix + wire: &record}, keys...)
+	if err := c.run(key, &b); err != nil {
 		return err
 	}
-	return c.read(key, found[wire], found[recordPrefix+wire], p)
+	return c.read(key, &body, &record, p)
 }
 
 // read makes a page of what was found.
-func (c *Cache) read(key []byte, body, record *memcache.Item, p *page.Page) error {
+func (c *Cache) read(key []byte, body, record *found, p *page.Page) error {
 	switch {
-	case body == nil && record == nil:
+	case !body.there && !record.there:
 		return pagecache.ErrMiss
-	case body == nil:
-		if err := p.DecodeWhole(record.Value); err != nil {
+	case !body.there:
+		if err := p.DecodeWhole(record.value); err != nil {
 			*p = page.Page{}
 			return pagecache.ErrMiss
 		}
 		return nil
-	case record != nil && p.DecodeSplit(record.Value, body.Value) == nil:
+	case record.there && p.DecodeSplit(record.value, body.value) == nil:
 		return nil
 	}
 	uri, _, _ := bytes.Cut(key, []byte("?"))
 	*p = page.Page{
 		Status:        200,
-		Header:        bodyOnlyHeader(c.bodyType(string(uri)), body.Flags),
-		Body:          body.Value,
+		Header:        bodyOnlyHeader(c.bodyType(string(uri)), body.flags),
+		Body:          body.value,
 		NginxReadable: true,
 		BodyOnly:      true,
 	}
@@ -168,48 +168,54 @@ func bodyOnlyHeader(contentType string, flags uint32) []byte {
 
 // Set implements pagecache.Cache.
 func (c *Cache) Set(_ context.Context, key []byte, p *page.Page) error {
+	var b batch
+	if err := c.appendSet(&b, key, p); err != nil || len(b.replies) == 0 {
+		return err
+	}
+	return c.runSet(key, &b)
+}
+
+// appendSet adds the commands that store a page; none for one that is past its use.
+func (c *Cache) appendSet(b *batch, key []byte, p *page.Page) error {
 	wire, ok := wireKey(key)
 	if !ok {
 		return pagecache.ErrKey
 	}
 	if p.NginxReadable {
-		return c.setSplit(key, wire, p)
+		return c.appendSplit(b, wire, p)
 	}
-	return c.setWhole(key, wire, p)
+	return c.appendWhole(b, wire, p)
 }
 
-// setSplit stores the body first: until its record follows, it is served as nginx would serve it, which is right. The record
+// appendSplit stores the body first: until its record follows, it is served as nginx would serve it, which is right. The record
 // outlives it: a cache server with a stale window hands out the body for longer, and the record then says that it is stale.
-func (c *Cache) setSplit(key []byte, wire string, p *page.Page) error {
+func (c *Cache) appendSplit(b *batch, wire string, p *page.Page) error {
 	expires, ok := c.expiration(p.FreshUntil)
 	if !ok {
 		return nil // it is stale already: there is nothing that nginx may serve
 	}
-	body := &memcache.Item{Key: wire, Value: p.Body, Expiration: expires}
+	flags := uint32(0)
 	if strings.EqualFold(string(p.Field("Content-Encoding")), "gzip") {
-		body.Flags = GzipFlag
+		flags = GzipFlag
 	}
-	if err := c.do(key, func() error { return c.client.Set(body) }); err != nil {
+	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()), false)
+	if err != nil {
 		return err
 	}
+	b.store("set", wire, flags, expires, nil, p.Body)
 	record := recordPrefix + wire
 	if len(record) > maxWireKey {
 		return nil // the body alone says all that nginx needs
 	}
-	value, err := p.AppendRecord(nil, false)
-	if err != nil {
-		return err
-	}
 	if kept, ok := c.expiration(p.KeepUntil()); ok {
 		expires = kept
 	}
-	return c.do(key, func() error {
-		return c.client.Set(&memcache.Item{Key: record, Value: value, Expiration: expires})
-	})
+	b.store("set", record, 0, expires, nil, value)
+	return nil
 }
 
-// setWhole stores the page where nginx does not look, and takes away what stood where it does.
-func (c *Cache) setWhole(key []byte, wire string, p *page.Page) error {
+// appendWhole stores the page where nginx does not look, and takes away what stood where it does.
+func (c *Cache) appendWhole(b *batch, wire string, p *page.Page) error {
 	record := recordPrefix + wire
 	if len(record) > maxWireKey {
 		return pagecache.ErrKey
@@ -218,18 +224,13 @@ func (c *Cache) setWhole(key []byte, wire string, p *page.Page) error {
 	if !ok {
 		return nil
 	}
-	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()+p.BodiesLen()), true)
+	value, err := p.AppendRecord(make([]byte, 0, p.RecordLen()), true)
 	if err != nil {
 		return err
 	}
-	value = p.AppendBodies(value)
-	err = c.do(key, func() error {
-		return c.client.Set(&memcache.Item{Key: record, Value: value, Expiration: expires})
-	})
-	if err != nil {
-		return err
-	}
-	return c.do(key, func() error { return c.client.Delete(wire) })
+	b.store("set", record, 0, expires, nil, append([][]byte{value, p.Body}, p.Coded[:]...)...)
+	b.delete(wire)
+	return nil
 }
 
 // expiration is an exptime for memcached: whole seconds, so that nginx never serves a page past its freshness; a page
@@ -278,8 +279,9 @@ func (c *Cache) Where(key []byte) string {
 // Close implements pagecache.Cache.
 func (c *Cache) Close() error {
 	errs := []error{c.client.Close()}
-	for _, client := range c.each {
+	for i, client := range c.each {
 		errs = append(errs, client.Close())
+		c.wires[i].drop(true)
 	}
 	return errors.Join(errs...)
 }
