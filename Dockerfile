@@ -10,7 +10,7 @@ RUN go mod download
 COPY . .
 ARG VERSION COMMIT SOURCE_DATE_EPOCH
 RUN VERSION=${VERSION:-0.0.0-image} COMMIT=$COMMIT SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date +%s)} \
-        configs/package/build.sh "$(go env GOARCH)" /build cacheserver doors \
+        configs/package/build.sh "$(go env GOARCH)" /build cacheserver internal/doors \
     && mkdir -p /image/etc/ssl/certs \
     && mv /build/pagegate-cacheserver /image/cacheserver \
     && mv /build/pagegate-doors /image/gateway \

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"gateway/edge":                     {"internal/door", "internal/loop", "internal/metrics", "internal/page", "internal/pagecache", "internal/policy"},
 	"filler":                           {"filler/program", "internal/flow"},
 	"filler/program":                   {"filler/handler", "internal/config", "internal/door", "internal/flow", "internal/pagecache"},
-	"doors":                            {"filler/program", "gateway/program", "internal/flow"},
+	"internal/doors":                   {"filler/program", "gateway/program", "internal/flow"},
 	"filler/handler":                   {"internal/door"},
 	"cacheserver":                      {"cacheserver/server", "cacheserver/store", "internal/service", "internal/version"},
 	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store", "internal/epoll"},

@@ -13,5 +13,5 @@ mkdir -p "$dir"
 for program; do
     CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOFLAGS='' ${GO:-go} build -trimpath -buildvcs=false \
         -ldflags "-s -w -buildid= -X $at.number=$VERSION -X $at.commit=$COMMIT -X $at.date=$DATE" \
-        -o "$dir/pagegate-$program" "./$program"
+        -o "$dir/pagegate-${program##*/}" "./$program"
 done
