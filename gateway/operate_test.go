@@ -70,6 +70,16 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// A bad request is logged with what is wrong with it.
+func TestRefusedRequestsAreLogged(t *testing.T) {
+	g := runGateway(t, "log: {access: misses}\n", htmlPage)
+	g.raw("GET /../../etc HTTP/1.1\r\nHost: x\r\n\r\n")
+	all := g.logged()
+	if len(all) != 1 || all[0]["outcome"] != "refused" || all[0]["status"] != 400.0 || all[0]["target"] != "/../../etc" || all[0]["reason"] == "" {
+		t.Errorf("%v", all)
+	}
+}
+
 func TestSampledAccessLog(t *testing.T) {
 	g := runGateway(t, "log: {access: all, one_in: 10}\n", htmlPage)
 	for range 50 {

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"pagegate/internal/fill"
 	"pagegate/internal/metrics"
+	"pagegate/internal/origin"
 )
 
 // AccessLog is what is logged of requests. The zero value logs none.
@@ -46,9 +48,25 @@ func (d *Door) logMiss(ctx *fasthttp.RequestCtx, v *Visit, a *fill.Answer, took 
 	}
 }
 
-// logFailure logs a request that has no answer, whatever else is logged.
+// logFailure logs a request that has no answer, whatever else is logged; but what is told once elsewhere, or was asked for, is
+// logged as other requests are.
 func (d *Door) logFailure(ctx *fasthttp.RequestCtx, v *Visit, err error, took time.Duration) {
-	describe(d.Log.Warn(), ctx, v).Str("outcome", metrics.Failed).Err(err).Dur("took_ms", took).Msg("no answer from the backend")
+	e := d.Log.Warn()
+	if errors.Is(err, origin.ErrDown) || errors.Is(err, fill.ErrNotCached) {
+		if !d.access.Misses {
+			return
+		}
+		e = d.access.Log.Info()
+	}
+	describe(e, ctx, v).Str("outcome", metrics.Failed).Err(err).Dur("took_ms", took).Msg("no answer from the backend")
+}
+
+// logRefused logs a bad request, if misses are logged.
+func (d *Door) logRefused(ctx *fasthttp.RequestCtx, why error) {
+	if e := d.access.Log.Info(); d.access.Misses && e != nil {
+		e.Bytes("method", ctx.Method()).Bytes("target", ctx.Request.Header.RequestURI()).Str("client", fmt.Sprint(ctx.RemoteAddr())).
+			Int("status", ctx.Response.StatusCode()).Str("outcome", metrics.Refused).Str("reason", why.Error()).Msg("request")
+	}
 }
 
 // describe adds what is known of a request and of its answer's head. Cookies and credentials stay out.

@@ -73,6 +73,7 @@ func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 		d.Metrics.Request(policy.DefaultRule, metrics.Refused)
 		writeText(ctx, status, err.Error())
 		ctx.SetConnectionClose()
+		d.logRefused(ctx, err)
 		return false
 	}
 	return true

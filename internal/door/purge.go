@@ -61,6 +61,7 @@ func (d *Door) purge(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	}
 	h := &ctx.Request.Header
 	if !d.PurgeBy.allows(ctx.RemoteAddr(), h.Peek("X-Purge-Token")) {
+		d.Log.Warn().Bytes("target", v.Target).Str("client", fmt.Sprint(ctx.RemoteAddr())).Msg("purge refused: neither address nor token allows it")
 		writeText(ctx, http.StatusForbidden, "This address may not purge, and no valid X-Purge-Token was sent.")
 		return true
 	}

@@ -132,6 +132,12 @@ func (c *conn) LastRead() []byte { return c.last }
 
 var headEnd = []byte("\r\n\r\n")
 
+// SetDeadline is another's choice, which holds until the next write.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.deadline = time.Time{}
+	return c.Conn.SetDeadline(t)
+}
+
 func (c *conn) Write(b []byte) (int, error) {
 	// Moving the deadline is not free: one that still has most of its time left stays.
 	if now := time.Now(); c.deadline.Sub(now) < WriteIdle/2 {

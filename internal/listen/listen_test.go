@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCheck(t *testing.T) {
@@ -27,6 +28,36 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	if _, err := Listen(l.Addr().String()); err == nil || !strings.Contains(err.Error(), "another program listens there") {
 		t.Errorf("%v", err)
+	}
+}
+
+// bounds notes the deadline for writing that holds when something is written.
+type bounds struct {
+	net.Conn
+	deadline time.Time
+	writes   []time.Time
+}
+
+func (b *bounds) SetDeadline(t time.Time) error      { b.deadline = t; return nil }
+func (b *bounds) SetWriteDeadline(t time.Time) error { b.deadline = t; return nil }
+func (b *bounds) Write(p []byte) (int, error) {
+	b.writes = append(b.writes, b.deadline)
+	return len(p), nil
+}
+
+// Each write has a bound, whatever somebody else has done to the connection's meanwhile.
+func TestEveryWriteIsBounded(t *testing.T) {
+	b := new(bounds)
+	c := Patient(b)
+	for range 2 {
+		_, _ = c.Write([]byte("x"))
+		_, _ = c.Write([]byte("x"))
+		_ = c.SetDeadline(time.Time{})
+	}
+	for i, deadline := range b.writes {
+		if left := time.Until(deadline); left < WriteIdle/3 || left > WriteIdle {
+			t.Errorf("write %d has %v left", i, left)
+		}
 	}
 }
 
