@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install-deps.sh [compose]: installs the real programs that the tests talk to, and the benchmarks' peers, from Debian's packages, and starts
-# none of their services; with compose those of `make test-compose`. Does nothing when all are there.
+# none of their services; with compose what `make test-compose` needs instead. Does nothing when all are there.
 set -euo pipefail
 
 # program=package; a C compiler is what Go's race detector needs.
@@ -20,26 +20,26 @@ needs=(
     pgrep=procps
     chromium=chromium
 )
-if [[ ${1:-} == compose ]]; then
-    needs+=(debootstrap=debootstrap docker-compose=docker-compose)
-fi
+[[ ${1:-} != compose ]] || needs=(debootstrap=debootstrap docker-compose=docker-compose)
 export PATH="$PATH:/usr/sbin:/sbin"
 
 packages=()
 for need in "${needs[@]}"; do
     command -v "${need%%=*}" >/dev/null || packages+=("${need#*=}")
 done
-if command -v php >/dev/null && ! php -m | grep -qix memcached || ! command -v php >/dev/null; then
-    packages+=(php-memcached)
-fi
-if ! command -v php >/dev/null || ! php -m | grep -qx memcache; then
-    packages+=(php-memcache)
-fi
-if ! [[ -x /usr/bin/python3 ]] || ! /usr/bin/python3 -c 'import pymemcache, pylibmc' 2>/dev/null; then
-    packages+=(python3-pymemcache python3-pylibmc)
-fi
-if ! command -v saslpasswd2 >/dev/null; then
-    packages+=(sasl2-bin libsasl2-modules) # the latter has memcached's PLAIN
+if [[ ${1:-} != compose ]]; then
+    if command -v php >/dev/null && ! php -m | grep -qix memcached || ! command -v php >/dev/null; then
+        packages+=(php-memcached)
+    fi
+    if ! command -v php >/dev/null || ! php -m | grep -qx memcache; then
+        packages+=(php-memcache)
+    fi
+    if ! [[ -x /usr/bin/python3 ]] || ! /usr/bin/python3 -c 'import pymemcache, pylibmc' 2>/dev/null; then
+        packages+=(python3-pymemcache python3-pylibmc)
+    fi
+    if ! command -v saslpasswd2 >/dev/null; then
+        packages+=(sasl2-bin libsasl2-modules) # the latter has memcached's PLAIN
+    fi
 fi
 if [[ " ${packages[*]} " == *" gcc "* ]]; then
     packages+=(libc6-dev)
