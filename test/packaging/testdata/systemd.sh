@@ -45,6 +45,17 @@ says 'NoNewPrivs:	1' cat "/proc/$pid/status"
 says 'CapBnd:	0000000000000000' cat "/proc/$pid/status"
 want 1 nsenter -t "$pid" -m touch /etc/pagegate/x 2>/dev/null # read-only
 
+say 'a user who is there only while the service runs'
+sed -i "s#^USER=.*#USER=pagegate-own#" /etc/default/pagegate-gateway
+systemctl daemon-reload
+want 0 systemctl restart pagegate-gateway
+says 'pagegate; ' curl -sS -D - -o /dev/null http://127.0.0.1:18080/shop/2
+uid=$(stat -c %u "/proc/$(pid_of pagegate-gateway)")
+[[ $uid -ge 61184 && $uid -le 65519 ]] || fail "the gateway's user is $uid"
+sed -i "s#^USER=.*#USER=pagegate#" /etc/default/pagegate-gateway
+systemctl daemon-reload
+want 0 systemctl restart pagegate-gateway
+
 say 'reload, restart'
 for p in "${programs[@]}"; do
     pid=$(pid_of "$p")
