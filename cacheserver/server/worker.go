@@ -206,6 +206,7 @@ func (w *worker) work(c *conn, b []byte) bool {
 		case !done:
 			c.left = append(c.left[:0], b...)
 			c.writing = true
+			w.poll.AwaitRoom(c.fd, true)
 			c.noteState()
 			return true
 		case c.closing:
@@ -284,6 +285,7 @@ func (w *worker) resume(c *conn) bool {
 		return false
 	}
 	c.writing = false
+	w.poll.AwaitRoom(c.fd, false)
 	c.noteState()
 	return w.goOn(c)
 }

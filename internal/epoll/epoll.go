@@ -12,8 +12,9 @@ import (
 )
 
 // Events are what a socket is registered for by default: each is told once when it becomes true, so that the kernel need
-// not look again at a socket that has been dealt with, and nothing has to be registered anew.
-const Events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+// not look again at a socket that has been dealt with. That it takes bytes is only told to who waits for it: a unix socket
+// would tell so whenever its other end has read an answer.
+const Events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // Ended are the events of a socket whose other end sends no more.
 const Ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
@@ -58,6 +59,16 @@ func (p *Poll) Close() {
 // Add registers a socket.
 func (p *Poll) Add(fd int, events uint32) error {
 	return unix.EpollCtl(p.set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+}
+
+// AwaitRoom lets a socket that is registered for Events tell, besides, when it takes bytes; with on false no longer. What is
+// true already is told again.
+func (p *Poll) AwaitRoom(fd int, on bool) {
+	e := unix.EpollEvent{Events: Events, Fd: int32(fd)}
+	if on {
+		e.Events |= unix.EPOLLOUT
+	}
+	_ = unix.EpollCtl(p.set, unix.EPOLL_CTL_MOD, fd, &e) // fails only for a socket that is not there
 }
 
 // Remove takes a socket out. One that is closed goes by itself.

@@ -99,3 +99,44 @@ func TestWaitDoesNotHoldUpTheCollector(t *testing.T) {
 	p.Ring()
 	<-ended
 }
+
+// A socket tells that it takes bytes to who waits for that, and to nobody else: not when the other end has read.
+func TestRoom(t *testing.T) {
+	p, ours, theirs := open(t)
+	events := make([]unix.EpollEvent, 8)
+	buf := make([]byte, 1<<20)
+	fill := func() {
+		t.Helper()
+		for {
+			if _, err := unix.Write(ours, buf); err == unix.EAGAIN {
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	empty := func() {
+		for {
+			if _, err := unix.Read(theirs, buf); err != nil {
+				return
+			}
+		}
+	}
+	fill()
+	empty()
+	if n, err := p.Wait(events, 0, true); n != 0 || err != nil {
+		t.Errorf("%d events, %v: nobody waits for room", n, err)
+	}
+	fill()
+	p.AwaitRoom(ours, true)
+	empty()
+	if n, err := p.Wait(events, 10_000, true); n != 1 || err != nil || events[0].Events&unix.EPOLLOUT == 0 {
+		t.Errorf("%d events, %v: there is room", n, err)
+	}
+	p.AwaitRoom(ours, false)
+	fill()
+	empty()
+	if n, err := p.Wait(events, 0, true); n != 0 || err != nil {
+		t.Errorf("%d events, %v: nobody waits for room any more", n, err)
+	}
+}

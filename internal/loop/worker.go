@@ -334,6 +334,9 @@ func (w *worker) flush(c *conn, body []byte) bool {
 		c.rest = append(c.rest, body[n:]...)
 	}
 	w.out = w.out[:0]
+	if len(c.rest) > 0 {
+		w.poll.AwaitRoom(c.fd, true)
+	}
 	return true
 }
 
@@ -357,6 +360,7 @@ func (w *worker) goOn(c *conn) bool {
 		c.rest, c.last = c.rest[n:], w.now
 	}
 	c.rest = nil
+	w.poll.AwaitRoom(c.fd, false)
 	return true
 }
 
