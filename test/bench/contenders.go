@@ -129,6 +129,9 @@ func (s *stage) entrants() (all []entrant) {
 		e.start = func(ctx context.Context, s *stage) (*contender, error) {
 			then := *s
 			then.bin = s.before
+			if conf := filepath.Join(s.before, "nginx"); isFolder(conf) {
+				then.nginxConf = conf
+			}
 			c, err := now(ctx, &then)
 			s.folders, s.processes = then.folders, then.processes
 			return c, err
@@ -136,6 +139,11 @@ func (s *stage) entrants() (all []entrant) {
 		all = append(all, e)
 	}
 	return all
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // cacheMiB is the memory that each cache gets: enough for all pages.

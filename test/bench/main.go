@@ -69,7 +69,7 @@ func runPages(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&o.pages, "pages", 10_000, "pages of the loads that ask for many")
 	fs.StringArrayVar(&o.onlyLoads, "load", nil, "give only this load, or each whose name contains this; may be repeated")
 	fs.StringArrayVar(&o.onlyServers, "server", nil, "start only this server, or each whose name contains this; may be repeated")
-	fs.StringVar(&o.before, "before", "", "where our programs were built before a change: they take part too")
+	fs.StringVar(&o.before, "before", "", "where our programs from before a change are, and perhaps nginx/ with the configuration of then: they take part too")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
