@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"time"
 
@@ -202,6 +203,17 @@ func (o *options) keyMax() int {
 	return plainKeyMax
 }
 
+// takenEnv is what memcached's debug build looks at for how much memory counts as used from the start.
+const takenEnv = "T_MEMD_INITIAL_MALLOC"
+
+func (o *options) taken() int64 {
+	n, err := strconv.ParseInt(os.Getenv(takenEnv), 10, 64)
+	if !o.ext.relaxed || err != nil {
+		return 0
+	}
+	return max(n, 0)
+}
+
 // store is the store's part of the options.
 func (o *options) store(now func() int64) store.Config {
 	return store.Config{
@@ -213,6 +225,7 @@ func (o *options) store(now func() int64) store.Config {
 		SlabChunkMax: min(o.ext.chunkMax<<10, o.itemSizeMax),
 		StaleWindow:  uint32(o.ext.staleWindow),
 		StaleRetry:   uint32(o.ext.staleRetry),
+		Taken:        o.taken(),
 		HashPower:    o.ext.hashPower,
 		HugePages:    o.largePages,
 		NoEvict:      o.noEvict,
@@ -228,6 +241,7 @@ func (o *options) server(log io.Writer) server.Config {
 	return server.Config{
 		Workers:     o.threads,
 		MaxConns:    o.maxConns,
+		Reserved:    1 + 2*o.threads,
 		KeyMax:      o.keyMax(),
 		PageKeys:    o.ext.pageKeys,
 		NoFlush:     o.noFlush,

@@ -63,7 +63,13 @@ func (s *Server) slabsCommand(w []string) string {
 		}
 		switch s.store.Reassign(src, dst) {
 		case store.Reassigned:
+			select {
+			case s.moveAsked <- struct{}{}:
+			default:
+			}
 			return "OK"
+		case store.ReassignBusy:
+			return "BUSY currently processing reassign request"
 		case store.ReassignNoSpare:
 			return "NOSPARE source class has no spare pages"
 		case store.ReassignSame:

@@ -129,9 +129,8 @@ func (s *Server) maintain() {
 		}
 		for s.store.Maintain() && !s.pause(time.Millisecond) {
 		}
-		for s.store.Juggle() && !s.pause(time.Millisecond) {
+		for s.cfg.Maintainer && s.store.Juggle() && !s.pause(time.Millisecond) {
 		}
-		s.store.MovePages()
 		s.crawlIfDue(&last)
 	}
 }
@@ -174,5 +173,36 @@ func (s *Server) pause(d time.Duration) (closed bool) {
 		return true
 	case <-t.C:
 		return false
+	}
+}
+
+// How long a page that cannot leave its class yet is let be: longer each time.
+const (
+	moveWaitLeast = 10 * time.Microsecond
+	moveWaitMost  = 5 * time.Millisecond
+)
+
+// movePages moves pages from class to class as the automover wants it and as it is asked for, until the server is closed.
+func (s *Server) movePages() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopped:
+			return
+		case <-s.moveAsked:
+		case <-tick.C:
+			s.store.MovePages()
+		}
+		wait := moveWaitLeast
+		for more, busy := s.store.MoveStep(); more; more, busy = s.store.MoveStep() {
+			if !busy {
+				continue
+			}
+			if s.pause(wait) {
+				return
+			}
+			wait = min(2*wait, moveWaitMost)
+		}
 	}
 }

@@ -29,6 +29,7 @@ const Version = "1.6.45"
 type Config struct {
 	Workers     int      // threads that serve connections, memcached's -t; default 4
 	MaxConns    int      // connections at once, memcached's -c; default 1024
+	Reserved    int      // of these, not for clients: what the program itself needs, as memcached counts; one is left for them in any case
 	KeyMax      int      // bytes of the longest key; default 250
 	PageKeys    bool     // a get of a longer key is a miss, not an error
 	NoFlush     bool     // refuse flush_all, memcached's -F
@@ -84,6 +85,7 @@ type Server struct {
 	tlsSessions    atomic.Uint64  // handshakes that were no resumption
 	watching       sync.WaitGroup // goroutines of connections that no worker serves
 	roomAgain      chan struct{}
+	moveAsked      chan struct{} // a page is to move
 	stopped        chan struct{}
 }
 
@@ -115,6 +117,7 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 		started:   clock(),
 		listeners: listeners,
 		roomAgain: make(chan struct{}, 1),
+		moveAsked: make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 	}
 	s.verbose.Store(int32(cfg.Verbose))
@@ -161,6 +164,7 @@ func (s *Server) Serve() {
 		}
 	}
 	s.watching.Go(s.maintain)
+	s.watching.Go(s.movePages)
 	accepting.Wait()
 	s.callers.closeAll()
 	for _, w := range s.workers {
@@ -197,7 +201,7 @@ func (s *Server) accept(l net.Listener, first int) {
 			time.Sleep(10 * time.Millisecond) // out of file descriptors, say: others may free some
 			continue
 		}
-		if s.cfg.RefuseFast && s.conns.Load() >= int64(s.cfg.MaxConns) {
+		if s.cfg.RefuseFast && s.full() {
 			s.rejected.Add(1)
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = c.Write([]byte("ERROR Too many open connections\r\n"))
@@ -225,9 +229,12 @@ func (s *Server) accept(l net.Listener, first int) {
 	}
 }
 
+// full tells that no more connections may be served.
+func (s *Server) full() bool { return s.conns.Load() >= int64(max(1, s.cfg.MaxConns-s.cfg.Reserved)) }
+
 // waitForRoom waits until one more connection may be served; false when the server is closed.
 func (s *Server) waitForRoom() bool {
-	for s.conns.Load() >= int64(s.cfg.MaxConns) {
+	for s.full() {
 		s.listenDisabled.Add(1)
 		select {
 		case <-s.roomAgain:

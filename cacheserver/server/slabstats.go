@@ -64,7 +64,11 @@ func (s *Server) hits(class int) (n [store.Segments]uint64) {
 // slabStats answers `stats slabs`: a group of lines for each class that holds pages, and the sums.
 func (s *Server) slabStats(o *output) {
 	classes := s.store.ClassStats()
+	active := 0
 	for _, c := range classes {
+		if c.TotalPages > 0 {
+			active++
+		}
 		hits := uint64(0)
 		for _, n := range s.hits(c.ID) {
 			hits += n
@@ -78,6 +82,6 @@ func (s *Server) slabStats(o *output) {
 			stat(o, fmt.Sprintf("%d:%s", c.ID, l.name), l.value)
 		}
 	}
-	stat(o, "active_slabs", len(classes))
+	stat(o, "active_slabs", active)
 	stat(o, "total_malloced", s.store.Stats().TotalMalloced)
 }

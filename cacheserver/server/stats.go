@@ -70,6 +70,7 @@ func (s *Server) sum(of func(*counters) *atomic.Uint64) (n uint64) {
 
 // generalStats are memcached's lines, in its order.
 func (s *Server) generalStats(o *output) {
+	moves := s.store.MoveStats() // first: what a page move has cost shall be in the figures once it has ended
 	st := s.store.Stats()
 	now := s.clock()
 	stat(o, "pid", os.Getpid())
@@ -100,7 +101,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "reserved_fds", 2*len(s.workers)+len(s.listeners))
 	s.commandStats(o, st.GetExpired, st.GetFlushed)
 	stat(o, "limit_maxbytes", st.LimitMaxBytes)
-	stat(o, "accepting_conns", b2i(conns < int64(s.cfg.MaxConns)))
+	stat(o, "accepting_conns", b2i(!s.full()))
 	stat(o, "listen_disabled_num", s.listenDisabled.Load())
 	stat(o, "time_in_listen_disabled_us", 0)
 	stat(o, "threads", len(s.workers))
@@ -109,7 +110,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "hash_bytes", uint64(8)<<st.HashPowerLevel) // as in memcached, whose buckets are pointers; see store.Stats
 	stat(o, "hash_is_expanding", b2i(st.HashIsExpanding))
 	crawler := s.crawler.figures()
-	s.threadStats(o, st, crawler)
+	s.threadStats(o, st, moves, crawler)
 	stat(o, "malloc_fails", 0)
 	skipped, sent := s.events.skipped.Load(), s.events.sent.Load()
 	stat(o, "log_worker_dropped", 0)
@@ -132,7 +133,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "reclaimed", st.Reclaimed)
 	stat(o, "crawler_reclaimed", crawler.removed)
 	stat(o, "crawler_items_checked", crawler.checked)
-	stat(o, "lrutail_reflocked", 0)
+	stat(o, "lrutail_reflocked", st.TailRefLocked)
 	if s.cfg.Maintainer {
 		stat(o, "moves_to_cold", st.MovesToCold)
 		stat(o, "moves_to_warm", st.MovesToWarm)
@@ -154,14 +155,17 @@ func (s *Server) generalStats(o *output) {
 }
 
 // threadStats are the lines about what memcached's background threads do, as far as they are on.
-func (s *Server) threadStats(o *output, st store.Stats, crawler crawlerFigures) {
+func (s *Server) threadStats(o *output, st store.Stats, m store.MoveStats, crawler crawlerFigures) {
 	if !s.cfg.NoReassign {
-		for _, name := range []string{"slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim",
-			"slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem", "slab_reassign_last_busy_status",
-			"slab_reassign_running"} {
-			stat(o, name, 0)
-		}
-		stat(o, "slabs_moved", st.PagesMoved)
+		stat(o, "slab_reassign_rescues", m.Rescues)
+		stat(o, "slab_reassign_chunk_rescues", m.ChunkRescues)
+		stat(o, "slab_reassign_inline_reclaim", 0)
+		stat(o, "slab_reassign_busy_items", m.BusyItems)
+		stat(o, "slab_reassign_busy_deletes", 0) // what is in use is waited for
+		stat(o, "slab_reassign_busy_nomem", m.BusyNoMemory)
+		stat(o, "slab_reassign_last_busy_status", m.BusyStatus)
+		stat(o, "slab_reassign_running", b2i(m.Running))
+		stat(o, "slabs_moved", m.Moved)
 	}
 	if s.crawler.settings().On {
 		stat(o, "lru_crawler_running", b2i(crawler.running))

@@ -11,8 +11,11 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		if s.pool.excess() > 0 {
 			s.Maintain()
 		}
+		if !s.lru.Load().Segmented {
+			s.reap(k, searchDead, now)
+		}
 		k.mu.Lock()
-		if r := s.takeFree(k, size); r != 0 {
+		if r := s.takeFree(k, size, true); r != 0 {
 			k.mu.Unlock()
 			return r
 		}
@@ -60,7 +63,7 @@ func (s *Store) takeLarger(from int) ref {
 	for id := from; id < len(s.classes); id++ {
 		k := &s.classes[id]
 		k.mu.Lock()
-		r := s.takeFree(k, k.spec.size)
+		r := s.takeFree(k, k.spec.size, false)
 		k.mu.Unlock()
 		if r != 0 {
 			return r

@@ -43,15 +43,23 @@ func (s *Store) Automove() Automove {
 // hurry is the part of the giver's pages that move in a second at level 2, one at least.
 const hurry = 16
 
-// MovePages does what SetAutomove has set. A server calls it once a second.
+// MovePages does what SetAutomove has set: it begins to move a page, which MoveStep goes on with, or at level 2 several, one after the
+// other. A server calls it once a second.
 func (s *Store) MovePages() {
+	if s.MoveStats().Running {
+		return
+	}
+	for range compactPages {
+		if !s.compact() {
+			break
+		}
+	}
 	s.mover.mu.Lock()
 	defer s.mover.mu.Unlock()
 	if s.mover.how.Level == 0 || s.cfg.NoEvict || s.pool.excess() < 0 {
 		return
 	}
-	now := s.now()
-	giver, taker := s.mover.choose(s, now)
+	giver, taker := s.mover.choose(s, s.now())
 	if giver == nil || taker == nil {
 		return
 	}
@@ -60,11 +68,27 @@ func (s *Store) MovePages() {
 		pages = max(1, int(giver.pages.Load())/hurry)
 	}
 	for range pages {
-		if !s.movePage(giver, taker, now) {
+		if !s.movePage(s.oldestPage(giver), giver, taker, false) {
 			return
 		}
 	}
 }
+
+// movePage moves a page as far as that goes without waiting, and tells whether it has come to its end.
+func (s *Store) movePage(n uint32, giver, taker *class, gentle bool) bool {
+	if !s.moving.start(s, n, giver, taker, gentle) {
+		return false
+	}
+	for range movePasses {
+		if more, _ := s.MoveStep(); !more {
+			return true
+		}
+	}
+	return false
+}
+
+// movePasses is how many passes a page gets at once.
+const movePasses = 3
 
 // choose returns the class that keeps its items longest, and the one that evicts the youngest if it is in want; nil for none.
 func (m *automover) choose(s *Store, now uint32) (giver, taker *class) {
@@ -111,25 +135,14 @@ func (s *Store) idleTime(k *class, now uint32) int64 {
 	return 0
 }
 
-// movePage empties the page with the giver's least recently used item and hands it over, unless somebody else is quicker.
-func (s *Store) movePage(giver, taker *class, now uint32) bool {
-	n := s.oldestPage(giver)
-	if n == 0 {
-		return false
-	}
-	s.drain(n, now)
-	s.grant(taker)
-	return true
-}
-
-// grant gives a class a page from the pool if there is one; to class 0, which is none, nothing.
-func (s *Store) grant(k *class) {
+// grant gives a class a page from the pool if there is one, or, with beyond, though the memory is full; to class 0, which is none, nothing.
+func (s *Store) grant(k *class, beyond bool) {
 	if k.id == 0 {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	n := s.takePage()
+	n := s.takePage(beyond)
 	if n == 0 {
 		return
 	}
@@ -138,4 +151,56 @@ func (s *Store) grant(k *class) {
 		fit = k.lastFit
 	}
 	s.adopt(k, n, fit)
+}
+
+// compactPages is how many pages at most go back to the pool in a second because the rest of their class has room for what is in them, and
+// compactFree how many pages' worth of free chunks a class keeps, as memcached does.
+const (
+	compactPages = 16
+	compactFree  = 2.5
+)
+
+// compact gives the emptiest page of a class with much room back to the pool, its items moved together; false if there is none.
+func (s *Store) compact() bool {
+	if s.Automove().Level == 0 {
+		return false
+	}
+	for id := 1; id < len(s.classes); id++ {
+		k := &s.classes[id]
+		pages := int(k.pages.Load())
+		if pages < 3 {
+			continue
+		}
+		k.mu.Lock()
+		free, each := k.chunks-k.used, float64(k.chunks)/float64(pages)
+		n := uint32(0)
+		if float64(free) > compactFree*each {
+			n = s.emptiest(k)
+		}
+		k.mu.Unlock()
+		if n != 0 {
+			return s.movePage(n, k, &s.classes[0], true) && int(k.pages.Load()) < pages
+		}
+	}
+	return false
+}
+
+// emptiestLooked is how many pages of each cut a search for the emptiest looks at.
+const emptiestLooked = 64
+
+// emptiest returns the page of a class with the fewest chunks in use, of those with room that come first; 0 if none has room. The caller holds
+// the class's lock.
+func (s *Store) emptiest(k *class) (best uint32) {
+	for _, n := range k.room {
+		for range emptiestLooked {
+			if n == 0 {
+				break
+			}
+			if best == 0 || s.pages[n].used < s.pages[best].used {
+				best = n
+			}
+			n = s.pages[n].next
+		}
+	}
+	return best
 }

@@ -32,7 +32,7 @@ func TestChangedSizeDoesNotStarve(t *testing.T) {
 				clock.add(1)
 				s.Juggle()
 				s.MovePages()
-				if level == 1 && second < 9 && s.Stats().PagesMoved > 0 {
+				if level == 1 && second < 9 && s.MoveStats().Moved > 0 {
 					t.Fatal("a page has moved before the want has lasted")
 				}
 			}
@@ -62,7 +62,7 @@ func TestAutomoveLetsBe(t *testing.T) {
 					s.MovePages()
 				}
 			}
-			if n := s.Stats().PagesMoved; n > 4 {
+			if n := s.MoveStats().Moved; n > 4 {
 				t.Errorf("%d pages have moved", n)
 			}
 			checkInvariants(t, s, 0)

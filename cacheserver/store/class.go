@@ -18,6 +18,7 @@ type class struct {
 	evicting evictCounters
 	moves    moveCounters
 	stored   uint64 // items linked since the start
+	known    bool   // it has had a page
 
 	spec  classSpec
 	pages atomic.Int32 // written under the lock, read without to find the largest class
@@ -58,9 +59,9 @@ type opCounters struct {
 // size of the class share its pages, so that a small memory is not split up between the cuts.
 const coarsePages = 4
 
-// takeFree takes a free chunk for size bytes, from a new page if the pool has one; 0 if there is none. The caller holds
-// the class's lock.
-func (s *Store) takeFree(k *class, size int) ref {
+// takeFree takes a free chunk for size bytes, from a new page if the pool has one; 0 if there is none. With first a class without
+// pages gets one though the memory is full. The caller holds the class's lock.
+func (s *Store) takeFree(k *class, size int, first bool) ref {
 	fit := k.spec.cutFor(size)
 	k.lastFit = fit
 	pages := int(k.pages.Load())
@@ -68,7 +69,7 @@ func (s *Store) takeFree(k *class, size int) ref {
 		fit = k.roomiest(fit)
 	}
 	if k.room[fit] == 0 {
-		if n := s.takePage(); n != 0 {
+		if n := s.takePage(first && pages == 0); n != 0 {
 			if pages < coarsePages {
 				fit = 0
 			}
@@ -100,6 +101,7 @@ func (s *Store) adopt(k *class, n uint32, cutNo int) {
 	p.deadline.Store(0)
 	p.owner.Store(uint32(k.id))
 	k.pages.Add(1)
+	k.known = true
 	k.chunks += uint64(c.count)
 	s.enterRoom(k, n)
 }

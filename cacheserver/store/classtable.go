@@ -44,6 +44,10 @@ func classTable(smallest int, factor float64, largest int) []classSpec {
 		c.cuts = cutsOf(lower, c.size)
 		lower = c.size
 	}
+	// The last class has the chunks of chains, which are of this size but for each chain's last: were its pages cut to fit that, the rest
+	// could not use what it leaves.
+	last := &table[len(table)-1]
+	last.cuts = last.cuts[:1]
 	return table
 }
 

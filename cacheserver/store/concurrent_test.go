@@ -183,7 +183,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	checkInvariants(t, s, 0)
 	st := s.Stats()
-	if st.Evictions == 0 || st.PagesMoved == 0 || st.Reclaimed == 0 {
+	if st.Evictions == 0 || st.PagesDrained == 0 || st.Reclaimed == 0 {
 		t.Errorf("the test has not reached what it is for: %+v", st)
 	}
 }

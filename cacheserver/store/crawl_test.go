@@ -28,34 +28,6 @@ func TestCrawl(t *testing.T) {
 	checkInvariants(t, s, 0)
 }
 
-// A page changes hands, and with it the items that lived there go.
-func TestReassign(t *testing.T) {
-	s := newStore(t, Config{MemoryLimit: 8 << 20})
-	for i := range 60_000 {
-		set(t, s, fmt.Sprint("key ", i), make([]byte, 100))
-	}
-	var small int
-	for _, k := range s.ClassStats() {
-		if k.TotalPages > 1 {
-			small = k.ID
-		}
-	}
-	for want, args := range map[ReassignStatus][2]int{
-		ReassignSame: {small, small}, ReassignBadClass: {small, 1000}, ReassignNoSpare: {small + 9, 1}, Reassigned: {small, 20},
-	} {
-		if got := s.Reassign(args[0], args[1]); got != want {
-			t.Errorf("%v: %d, want %d", args, got, want)
-		}
-	}
-	if st := s.Stats(); st.PagesMoved != 1 || st.FreePages != 0 || s.classes[20].pages.Load() != 1 {
-		t.Errorf("%d moved, %d free", st.PagesMoved, st.FreePages)
-	}
-	if got := s.Reassign(-1, 20); got != Reassigned {
-		t.Errorf("from any: %d", got)
-	}
-	checkInvariants(t, s, 0)
-}
-
 // Whoever wants to know hears of each item that has to go.
 func TestOnEvict(t *testing.T) {
 	s := newStore(t, Config{MemoryLimit: 2 << 20})

@@ -20,7 +20,7 @@ func (s *Store) drain(n uint32, now uint32) {
 	if !s.startDraining(k, n) {
 		return
 	}
-	s.pagesMoved.Add(1)
+	s.drained.Add(1)
 	var pinned [drainBatch]ref
 	for from := 0; ; from += drainBatch {
 		k.mu.Lock()
@@ -108,6 +108,43 @@ func (s *Store) findDeadPage(now uint32) uint32 {
 	return 0
 }
 
+// reap removes dead items at the ends of a class's LRU lists, most at most, and returns how many. The caller holds no lock.
+func (s *Store) reap(k *class, most int, now uint32) (n int) {
+	for ; n < most; n++ {
+		k.mu.Lock()
+		v := s.lastDead(k, now)
+		if v.ref == 0 {
+			k.mu.Unlock()
+			break
+		}
+		k.evicting.direct-- // nobody takes its memory here
+		if r := s.evict(k, v, now); r != 0 {
+			s.giveChunk(r)
+		}
+	}
+	return n
+}
+
+// lastDead returns a dead item near the end of one of a class's lists. The caller holds the class's lock.
+func (s *Store) lastDead(k *class, now uint32) victim {
+	for g := range k.lists {
+		r := k.lists[g].tail
+		for i := 0; r != 0 && i < searchDead; i++ {
+			c := s.at(r)
+			if c.state().Load()&refMask == 1 { // else nothing can be done, and that is no news
+				if v, ok := s.consider(k, r, c, now); ok {
+					if v.cond.dead() {
+						return v
+					}
+					v.spare()
+				}
+			}
+			r = c.lruPrev()
+		}
+	}
+	return victim{}
+}
+
 // donorPage returns the page that is given up for a class that has nothing to evict: of the class with the most pages
 // among those that have items, the page of the least recently used one. 0 if there is none. A page without any
 // linked item's head is never chosen: what lies there is held by readers and writers, or are pieces, which go with their heads.
@@ -147,10 +184,14 @@ func (s *Store) oldestPage(k *class) uint32 {
 }
 
 // Maintain does a bounded piece of background work, some milliseconds at most, and says whether it is worth while to
-// call it again at once: it gives memory over a lowered limit back to the system. A server calls it once a second or so; no
+// call it again at once: it empties pages of which all items are dead, and gives memory over a lowered limit back to the system. A server calls it once a second or so; no
 // item is lost or wrong without it.
 func (s *Store) Maintain() (more bool) {
 	progress := false
+	if n := s.findDeadPage(s.now()); n != 0 {
+		s.drain(n, s.now())
+		progress = true
+	}
 	if s.pool.excess() > 0 {
 		if n := s.donorPage(); n != 0 {
 			s.drain(n, s.now())
@@ -163,8 +204,5 @@ func (s *Store) Maintain() (more bool) {
 		}
 		progress = true
 	}
-	return progress && (s.pool.excess() > 0 || s.pool.overcommitted())
+	return progress
 }
-
-// KeepInPage TODO
-func (s *Store) KeepInPage(key []byte, keep bool) {}

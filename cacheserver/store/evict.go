@@ -89,6 +89,11 @@ func (s *Store) consider(k *class, r ref, c chunk, now uint32) (victim, bool) {
 	if s.pages[r.page()].draining {
 		return victim{}, false
 	}
+	return s.take(k, r, c, now)
+}
+
+// take is consider, whatever becomes of the page.
+func (s *Store) take(k *class, r ref, c chunk, now uint32) (victim, bool) {
 	v := victim{ref: r, c: c, hash: s.hash(c.key())}
 	v.stripe = s.index.stripe(v.hash)
 	if !v.stripe.mu.TryLock() {

@@ -91,18 +91,17 @@ func TestDeadGoBeforeTheLiving(t *testing.T) {
 func TestNoEvict(t *testing.T) {
 	s := newStore(t, Config{MemoryLimit: 3 << 20, NoEvict: true})
 	crowd(t, s, "a", 36)
-	for _, size := range []int{66_560, 10, 600_000} {
-		if _, err := s.Alloc([]byte("more"), 0, 0, size); !errors.Is(err, ErrNoMemory) {
-			t.Errorf("%d bytes in a full store: %v", size, err)
-		}
+	if _, err := s.Alloc([]byte("more"), 0, 0, 66_560); !errors.Is(err, ErrNoMemory) {
+		t.Errorf("in a full store: %v", err)
 	}
-	if status, _, err := put(s, Append, "a1", nil, 0, 0, 0); err == nil {
-		t.Errorf("append to a full store: status %d", status)
+	set(t, s, "small", nil) // a class's first page is beyond the limit
+	if status, _, err := put(s, Append, "a1", nil, 0, 0, 0); err != nil || status != NoMemory {
+		t.Errorf("append to a full store: status %d, %v", status, err)
 	}
 	for i := range 36 {
 		wantValue(t, s, fmt.Sprint("a", i), pattern(i, 66_560))
 	}
-	if got := statsOf(s, 31); got.OutOfMemory != 1 || got.Evicted != 0 {
+	if got := statsOf(s, 31); got.OutOfMemory != 2 || got.Evicted != 0 {
 		t.Errorf("%+v", got)
 	}
 	s.Delete([]byte("a7"))

@@ -63,6 +63,11 @@ func (c chunk) firstPiece() ref {
 	return ref(*c.u32(uintptr(keyOffset(state) - chainSize)))
 }
 
+// setFirstPiece changes where a chained value goes on.
+func (c chunk) setFirstPiece(r ref) {
+	*c.u32(uintptr(keyOffset(c.state().Load()) - chainSize)) = uint32(r)
+}
+
 // itemSize returns the bytes that header, key and value take, without those of the pieces' headers.
 func (c chunk) itemSize() int {
 	return keyOffset(c.state().Load()) + c.keyLen() + c.valueLen()

@@ -209,13 +209,27 @@ const (
 	juggleForStore = 4
 	juggleBatch    = 64
 	juggleBatches  = 8
+	juggleReaped   = 1_000
 )
 
 // forever is an age that nothing reaches.
 const forever = math.MaxFloat64
 
-// Juggle moves items from the hot and the warm segments of each class on, some hundreds of a class at most, and says whether there
-// are more to be moved. A server calls it once a second or so; without it segments change only when memory is wanted.
+// rescueActive makes warm those of the coldest items of a class that were read again meanwhile. The caller holds the class's lock.
+func (s *Store) rescueActive(k *class) {
+	r := k.lists[cold].tail
+	for i := 0; r != 0 && i < searchMax; i++ {
+		c := s.at(r)
+		prev := c.lruPrev()
+		if c.active() {
+			s.rescue(k, r, c)
+		}
+		r = prev
+	}
+}
+
+// Juggle moves items from the hot and the warm segments of each class on, some hundreds of a class at most, removes dead ones that have
+// come to the end of their list, and says whether there are more of either. A server calls it once a second or so; without it segments change only when memory is wanted.
 func (s *Store) Juggle() (more bool) {
 	s.juggles.Add(1)
 	p, now := s.lru.Load(), s.now()
@@ -229,9 +243,13 @@ func (s *Store) Juggle() (more bool) {
 			k.mu.Lock()
 			coldAge := float64(s.tailAge(k, cold, now))
 			full = s.juggle(k, p, juggleBatch, coldAge*p.HotMaxFactor, coldAge*p.WarmMaxFactor, now) >= juggleBatch
+			if p.Segmented {
+				s.rescueActive(k)
+			}
 			k.mu.Unlock()
 		}
-		more = more || full
+		reaped := s.reap(k, juggleReaped, now)
+		more = more || full || reaped == juggleReaped
 	}
 	return more
 }

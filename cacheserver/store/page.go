@@ -60,7 +60,9 @@ type pool struct {
 	mu       sync.Mutex
 	limit    int           // pages that classes may own together
 	reserved int           // pages that there is address space for
+	taken    int64         // see Config.Taken
 	owned    int           // pages that classes own
+	extra    int           // of these, beyond the limit: each class may have one page in any case
 	fresh    atomic.Uint32 // pages from this number on were never used
 	used     []uint32      // returned pages, their memory still taken
 	cold     []uint32      // returned pages, their memory given back to the system
@@ -75,21 +77,30 @@ func (p *pool) init(limit, reserved int) {
 
 func (p *pool) setLimit(pages int) {
 	p.limit = pages
-	p.spare.Store(int64(p.limit - p.owned))
+	p.count(0)
 }
 
-// take returns the number of a page, or 0 if the limit is reached.
-func (p *pool) take() uint32 {
-	if p.spare.Load() <= 0 {
+// count adds to the pages that are owned.
+func (p *pool) count(more int) {
+	p.owned += more
+	p.extra = max(0, min(p.extra, p.owned-p.limit))
+	p.spare.Store(int64(p.limit + p.extra - p.owned))
+}
+
+// take returns the number of a page, or 0 if the limit is reached. A class's first page may be beyond it.
+func (p *pool) take(first bool) uint32 {
+	if p.spare.Load() <= 0 && !first {
 		return 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owned >= p.limit {
-		return 0
+		if !first || len(p.used)+len(p.cold) == 0 && int(p.fresh.Load()) > p.reserved {
+			return 0
+		}
+		p.extra++
 	}
-	p.owned++
-	p.spare.Add(-1)
+	p.count(1)
 	if n := len(p.used); n > 0 {
 		page := p.used[n-1]
 		p.used = p.used[:n-1]
@@ -107,8 +118,7 @@ func (p *pool) take() uint32 {
 func (p *pool) put(page uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.owned--
-	p.spare.Add(1)
+	p.count(-1)
 	p.used = append(p.used, page)
 }
 
@@ -136,7 +146,7 @@ func (p *pool) restore(pages []metaPage) {
 func (p *pool) refuse(page uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.owned--
+	p.count(-1)
 	p.cold = append(p.cold, page)
 	p.setLimit(min(p.limit, p.owned))
 }
@@ -148,7 +158,7 @@ func (p *pool) excess() int { return -int(p.spare.Load()) }
 func (p *pool) overcommitted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.used) > 0 && p.owned+len(p.used) > p.limit
+	return len(p.used) > 0 && p.owned+len(p.used) > p.limit+p.extra
 }
 
 // coolOne gives the memory of one returned page back to the system if more memory is taken than the limit allows.
@@ -169,9 +179,9 @@ func (p *pool) cool(slabs *region) bool {
 	return true
 }
 
-// takePage takes a page from the pool, 0 if there is none.
-func (s *Store) takePage() uint32 {
-	n := s.pool.take()
+// takePage takes a page from the pool, 0 if there is none; first as in pool.take.
+func (s *Store) takePage(first bool) uint32 {
+	n := s.pool.take(first)
 	if n != 0 && !s.slabs.ensure(int(n)<<pageShift, pageSize) {
 		s.pool.refuse(n)
 		return 0
@@ -183,9 +193,9 @@ func (s *Store) takePage() uint32 {
 // bit: by later calls of Alloc and of Maintain. ErrLimit if the address space that New reserved, four times
 // the first limit or 1 GiB, does not reach that far.
 func (s *Store) SetMemoryLimit(bytes int64) error {
-	limit := int(max(bytes, leastMemory) >> pageShift)
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
+	limit := int(max(bytes, leastMemory)-min(s.pool.taken, bytes)) >> pageShift
 	if limit > s.pool.reserved {
 		return ErrLimit
 	}
@@ -197,5 +207,10 @@ func (s *Store) SetMemoryLimit(bytes int64) error {
 func (s *Store) MemoryLimit() int64 {
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
-	return int64(s.pool.limit) << pageShift
+	return s.pool.limitBytes()
+}
+
+// limitBytes returns the bound on pages in bytes, with what counts as taken.
+func (p *pool) limitBytes() int64 {
+	return (int64(p.limit)<<pageShift + p.taken + pageSize - 1) &^ (pageSize - 1)
 }

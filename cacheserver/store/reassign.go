@@ -9,17 +9,19 @@ const (
 	ReassignBadClass                       // there is no such class
 	ReassignNoSpare                        // the class has no page to spare
 	ReassignSame                           // it is the same class
+	ReassignBusy                           // another page is moving
 )
 
-// Reassign empties a page of the class src, the one with its least recently used item, and gives it to dst. src -1 is the
-// class with the most pages, two at least. What lives in the page is evicted. A page that readers hold goes when they are done, to whoever needs one.
-// 0 stands for the pages that no class holds, on either side.
+// Reassign begins to move a page of the class src, the one with its least recently used item, to dst; MoveStep does the rest. src -1 is
+// the class with the most pages, two at least. 0 stands for the pages that no class holds, on either side.
 func (s *Store) Reassign(src, dst int) ReassignStatus {
 	switch {
 	case src == dst:
 		return ReassignSame
 	case dst < 0 || dst >= len(s.classes) || src < -1 || src >= len(s.classes):
 		return ReassignBadClass
+	case s.MoveStats().Running:
+		return ReassignBusy
 	case src == -1:
 		if src = s.largestClassBut(dst); src < 0 {
 			return ReassignBadClass // as memcached, which then has no class to name
@@ -28,10 +30,10 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 		if s.Stats().FreePages == 0 {
 			return ReassignNoSpare
 		}
-		s.grant(&s.classes[dst])
+		s.grant(&s.classes[dst], false)
 		return Reassigned
 	}
-	if k := &s.classes[src]; k.pages.Load() > 1 && s.movePage(k, &s.classes[dst], s.now()) {
+	if k := &s.classes[src]; k.pages.Load() > 1 && s.moving.start(s, s.oldestPage(k), k, &s.classes[dst], false) {
 		return Reassigned
 	}
 	return ReassignNoSpare

@@ -73,7 +73,7 @@ func TestSave(t *testing.T) {
 	if s, err = New(s.cfg); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Restored(); got.Cold != nil || got.Items != 24 || got.Saved != clock.now()-10 {
+	if got := s.Restored(); got.Cold != nil || got.Items != 23 || got.Saved != clock.now()-10 {
 		t.Errorf("%+v", got)
 	}
 	checkInvariants(t, s, 0)

@@ -20,6 +20,7 @@ type Stats struct {
 	ExpiredUnfetched uint64 // expired_unfetched: of those, never read
 	EvictedUnfetched uint64 // evicted_unfetched: of the evicted, never read
 	EvictedActive    uint64 // evicted_active: of the evicted, read more than once lately
+	TailRefLocked    uint64 // lrutail_reflocked: candidates for eviction that were passed over because they were in use
 	DirectReclaims   uint64 // direct_reclaims: stores that took the memory of an item
 	MovesToCold      uint64 // moves_to_cold, and so on: items that changed their segment
 	MovesToWarm      uint64
@@ -29,9 +30,9 @@ type Stats struct {
 	GetFlushed       uint64 // get_flushed: look-ups that found a flushed item
 	StaleHits        uint64 // stale_hits: look-ups within the stale window that got the old value
 	ElectedMisses    uint64 // elected_misses: those that were told to refresh it
-	FreePages        uint64 // slab_global_page_pool: pages that no class holds but that were used before
-	PagesMoved       uint64 // slabs_moved: pages taken from one class for another
-	TotalMalloced    uint64 // total_malloced of `stats slabs`: bytes of the pages that classes hold
+	PagesDrained     uint64 // pages that were emptied because somebody wanted memory
+	FreePages        uint64 // slab_global_page_pool: pages that no class holds any more but that still take memory
+	TotalMalloced    uint64 // total_malloced of `stats slabs`: bytes of the pages that take memory
 }
 
 // ClassStats are the figures of one slab class for `stats slabs`.
@@ -96,7 +97,7 @@ type Class struct {
 
 // Stats returns the figures of the store. It takes every lock in turn, each for a moment.
 func (s *Store) Stats() Stats {
-	st := Stats{PagesMoved: s.pagesMoved.Load(), Juggles: s.juggles.Load()}
+	st := Stats{PagesDrained: s.drained.Load(), Juggles: s.juggles.Load()}
 	s.addIndexStats(&st)
 	for id := 1; id < len(s.classes); id++ {
 		k := &s.classes[id]
@@ -109,6 +110,7 @@ func (s *Store) Stats() Stats {
 		st.ExpiredUnfetched += k.evicting.expiredUnfetched
 		st.EvictedUnfetched += k.evicting.evictedUnfetched
 		st.EvictedActive += k.evicting.evictedActive
+		st.TailRefLocked += k.evicting.refLocked
 		st.DirectReclaims += k.evicting.direct
 		st.MovesToCold += k.moves.toCold
 		st.MovesToWarm += k.moves.toWarm
@@ -117,9 +119,9 @@ func (s *Store) Stats() Stats {
 	}
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
-	st.LimitMaxBytes = int64(s.pool.limit) << pageShift
-	st.FreePages = uint64(len(s.pool.used) + len(s.pool.cold))
-	st.TotalMalloced = uint64(s.pool.owned) << pageShift
+	st.LimitMaxBytes = s.pool.limitBytes()
+	st.FreePages = uint64(len(s.pool.used))
+	st.TotalMalloced = uint64(s.pool.owned+len(s.pool.used))<<pageShift + uint64(s.pool.taken)
 	return st
 }
 
@@ -141,7 +143,7 @@ func (s *Store) addIndexStats(st *Stats) {
 	st.HashBytes = 4 * buckets
 }
 
-// ClassStats returns the figures of the classes that hold pages, in the order of their numbers.
+// ClassStats returns the figures of the classes that hold pages, or have held one, in the order of their numbers.
 func (s *Store) ClassStats() []ClassStats {
 	var all []ClassStats
 	for id := 1; id < len(s.classes); id++ {
@@ -153,11 +155,12 @@ func (s *Store) ClassStats() []ClassStats {
 			TotalPages: uint64(k.pages.Load()), TotalChunks: k.chunks, UsedChunks: k.used, FreeChunks: k.chunks - k.used,
 			MemRequested: bytes, Sets: k.stored,
 		}
+		known := k.known
 		k.mu.Unlock()
 		st.DeleteHits, st.TouchHits = k.hits.deletes.Load(), k.hits.touches.Load()
 		st.IncrHits, st.DecrHits = k.hits.incrs.Load(), k.hits.decrs.Load()
 		st.CASHits, st.CASBadval = k.hits.casHits.Load(), k.hits.casBadval.Load()
-		if st.TotalPages > 0 {
+		if known {
 			all = append(all, st)
 		}
 	}

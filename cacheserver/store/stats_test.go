@@ -27,6 +27,7 @@ func TestStats(t *testing.T) {
 			MemRequested: 44, Sets: 2, IncrHits: 2, DecrHits: 1},
 		{ID: 3, ChunkSize: 152, ChunksPerPage: 6898, TotalPages: 1, TotalChunks: 6898, UsedChunks: 1, FreeChunks: 6897,
 			MemRequested: 141, Sets: 2, CASHits: 1, CASBadval: 1},
+		{ID: 12, ChunkSize: 1184, ChunksPerPage: 885, Sets: 1, DeleteHits: 1, TouchHits: 1}, // has had a page
 	}
 	if diff := cmp.Diff(want, s.ClassStats()); diff != "" {
 		t.Errorf("classes (-want +got):\n%s", diff)
@@ -36,7 +37,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
 	wantStats := Stats{CurrItems: 2, TotalItems: 5, Bytes: 185, LimitMaxBytes: 64 << 20, HashPowerLevel: 16, HashBytes: 4 << 16,
-		FreePages: 1, TotalMalloced: 2 << 20}
+		FreePages: 1, TotalMalloced: 3 << 20}
 	if diff := cmp.Diff(wantStats, s.Stats()); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}
@@ -44,7 +45,7 @@ func TestStats(t *testing.T) {
 	s.ResetStats()
 	for i := range want {
 		c := &want[i]
-		c.Sets, c.IncrHits, c.DecrHits, c.CASHits, c.CASBadval = 0, 0, 0, 0, 0
+		c.Sets, c.IncrHits, c.DecrHits, c.CASHits, c.CASBadval, c.DeleteHits, c.TouchHits = 0, 0, 0, 0, 0, 0, 0
 	}
 	if diff := cmp.Diff(want, s.ClassStats()); diff != "" {
 		t.Errorf("classes after a reset (-want +got):\n%s", diff)

@@ -30,7 +30,7 @@
 //
 // A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of one of the
 // class's LRU lists, a page of which all items are dead, the least recently used live item of the class, and, when the class
-// has nothing to give, a page of the class that has the most. See takeChunk. Which items count as little used is said in lru.go; how
+// has nothing to give, a page of the class that has the most; a class without any page gets one beyond the limit. See takeChunk. Which items count as little used is said in lru.go; how
 // pages move before a class has nothing to give, in automove.go.
 package store
 
@@ -52,6 +52,7 @@ type Config struct {
 	SlabChunkMax int          // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
 	HashPower    int          // binary logarithm of the number of buckets that the index begins with; default and least 16, at most 32
 	HugePages    bool         // ask for huge pages, memcached's -L
+	Taken        int64        // bytes of the limit that count as used from the start, for tests of large limits
 	NoEvict      bool         // fail a store instead of evicting, memcached's -M
 	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
 	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
@@ -101,6 +102,7 @@ const (
 // Locks, in the order in which they are taken:
 //
 //	mover.mu   what the automover remembers
+//	moving.mu  the page that is moving
 //	stripe.mu  an item's place in the index, its expiry, CAS id and epoch, and the decision about what a key stands for
 //	class.mu   the class's LRU lists, free chunks and counters, and the pages that it owns; never two classes at once
 //	pool.mu    the pages that no class owns
@@ -126,13 +128,14 @@ type Store struct {
 		mu sync.Mutex
 		at atomic.Int64 // unix time of a flush to come; 0 is none
 	}
-	onEvict    atomic.Pointer[func([]byte, ItemInfo)]
-	lru        atomic.Pointer[LRU]
-	juggles    atomic.Uint64
-	mover      automover
-	sweep      atomic.Uint32 // page number at which the search for dead pages goes on
-	pagesMoved atomic.Uint64
-	restored   Restored
+	onEvict  atomic.Pointer[func([]byte, ItemInfo)]
+	lru      atomic.Pointer[LRU]
+	juggles  atomic.Uint64
+	mover    automover
+	sweep    atomic.Uint32 // page number at which the search for dead pages goes on
+	moving   pageMove
+	drained  atomic.Uint64
+	restored Restored
 }
 
 // New reserves the memory of a store. No goroutine stays behind. It fails for a Config out of its bounds, when the system gives
@@ -163,7 +166,8 @@ func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	}
 	s.sizes = make([]uint32, reserved+1)
 	s.pages = make([]page, reserved+1)
-	s.pool.init(limit, reserved)
+	s.pool.taken = min(cfg.Taken, cfg.MemoryLimit)
+	s.pool.init(int((cfg.MemoryLimit-s.pool.taken)>>pageShift), reserved)
 	table := classTable(itemOverhead+cfg.ChunkMin, cfg.GrowthFactor, cfg.SlabChunkMax)
 	s.classes = make([]class, len(table))
 	for id := range s.classes {

@@ -17,6 +17,7 @@ type cacheOptions struct {
 	slice        time.Duration
 	rounds       int
 	only         string
+	loads        string // part of the names of the loads that are wanted
 	items        int // that the server holds whose slowest answers are looked at
 }
 
@@ -92,6 +93,9 @@ func benchLoads(ctx context.Context, o cacheOptions, out io.Writer) error {
 	t := newTable(out, "load", "CPU/op", "memcached", "ratio", "op/s", "memcached", "ratio",
 		"p50", "memcached", "ratio", "p99", "memcached", "ratio")
 	for _, l := range cacheLoads {
+		if !strings.Contains(l.name, o.loads) {
+			continue
+		}
 		full, paced, err := o.compare(ctx, l)
 		if err != nil {
 			return err

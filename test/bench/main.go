@@ -52,6 +52,7 @@ func runCacheserver(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&o.rounds, "rounds", 5, "turns that each server gets per load")
 	fs.IntVar(&o.items, "items", 2_000_000, "items that the full server holds in the section tail")
 	fs.StringVar(&o.only, "only", "", "run the sections whose name contains this")
+	fs.StringVar(&o.loads, "loads", "", "give the loads whose name contains this, in the section load")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
