@@ -104,9 +104,7 @@ func TestConnectionStates(t *testing.T) {
 
 // A crawl is about the classes that it is asked for, begins at once, and its figures are told by class.
 func TestCrawlOfOneClass(t *testing.T) {
-	clock := NewClock(time.Now)
-	t.Cleanup(clock.Stop)
-	addr, s := start(t, Config{Crawler: Crawler{On: true}, TestClock: clock}, store.Config{})
+	addr, s := start(t, Config{Crawler: Crawler{On: true}}, store.Config{LRU: store.LRU{Segmented: true}})
 	c := dial(t, addr)
 	for i := range 30 {
 		c.ask(t, fmt.Sprintf("set s%d 0 -1 2\r\nok\r\nset l%d 0 -1 500\r\n%s\r\nset i%d 0 0 2\r\nok\r\n", i, i, strings.Repeat("v", 500), i), "STORED\r\nSTORED\r\nSTORED\r\n")
@@ -148,4 +146,26 @@ func TestIdleKicksStat(t *testing.T) {
 	if _, ok := dial(t, without).stats(t, "stats")["idle_kicks"]; ok {
 		t.Error("idle_kicks without a timeout")
 	}
+}
+
+// slabs reassign answers at once and moves a page with what is in it; connections that are reserved are not clients' to have.
+func TestReassignOverTheWire(t *testing.T) {
+	addr, _ := start(t, Config{Maintainer: true, MaxConns: 12, Reserved: 10, RefuseFast: true}, store.Config{MemoryLimit: 8 << 20, LRU: store.LRU{Segmented: true}})
+	c := dial(t, addr)
+	value := strings.Repeat("v", 9_000)
+	for i := range 400 {
+		c.ask(t, fmt.Sprintf("set k%d 0 0 9000\r\n%s\r\n", i, value), "STORED\r\n")
+	}
+	c.ask(t, "slabs reassign -1 1\r\n", "OK\r\n")
+	realproc.WaitFor(t, 10*time.Second, "the page to move", func() bool { return c.stats(t, "stats")["slabs_moved"] == "1" })
+	st := c.stats(t, "stats")
+	if st["slab_reassign_rescues"] == "0" || st["evictions"] != "0" || st["curr_items"] != "400" || st["slab_reassign_running"] != "0" {
+		t.Errorf("%v", st)
+	}
+	if got := c.stats(t, "stats slabs")["1:total_pages"]; got != "1" {
+		t.Errorf("the class has %s pages", got)
+	}
+	second := dial(t, addr)
+	second.ask(t, "mn\r\n", "MN\r\n")
+	dial(t, addr).ask(t, "", "ERROR Too many open connections\r\n")
 }

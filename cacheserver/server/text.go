@@ -106,9 +106,10 @@ func (s *session) run(line []byte) {
 	switch c.Verb {
 	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
 		s.inGet = true
-		s.partial = append(s.partial[:0], c.Keys...) // the line's memory is the worker's
-		c.Keys = s.partial
-		s.getKeys()
+		if s.getKeys(); s.inGet { // it goes on later, and the line's memory is the worker's
+			s.partial = append(s.partial[:0], c.Keys...)
+			c.Keys = s.partial
+		}
 	case protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend, protocol.CAS:
 		s.beginStore()
 	case protocol.Delete:

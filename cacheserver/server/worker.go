@@ -23,7 +23,7 @@ const waitMillis = 1000
 type worker struct {
 	srv      *Server
 	poll     *epoll.Poll
-	conns    map[int32]*conn
+	conns    connTable
 	buf      []byte
 	vec      []unix.Iovec
 	stats    counters
@@ -48,12 +48,29 @@ type conn struct {
 	waiting  bool   // has its turn later: it is among the worker's ready ones
 }
 
+// connTable finds a connection by the number of its socket.
+type connTable []*conn
+
+func (t connTable) at(fd int32) *conn {
+	if int(fd) >= len(t) {
+		return nil
+	}
+	return t[fd]
+}
+
+func (t *connTable) put(c *conn) {
+	if more := c.fd + 1 - len(*t); more > 0 {
+		*t = append(*t, make(connTable, more)...)
+	}
+	(*t)[c.fd] = c
+}
+
 func newWorker(srv *Server) (*worker, error) {
 	poll, err := epoll.New()
 	if err != nil {
 		return nil, err
 	}
-	return &worker{srv: srv, poll: poll, conns: make(map[int32]*conn), buf: make([]byte, readSize)}, nil
+	return &worker{srv: srv, poll: poll, buf: make([]byte, readSize)}, nil
 }
 
 func (w *worker) close() { w.poll.Close() }
@@ -85,7 +102,7 @@ func (w *worker) run() {
 				w.takeIn()
 				continue
 			}
-			if c := w.conns[ev.Fd]; c != nil && !w.serve(c, ev.Events) {
+			if c := w.conns.at(ev.Fd); c != nil && !w.serve(c, ev.Events) {
 				w.end(c)
 			}
 		}
@@ -107,7 +124,7 @@ func (w *worker) takeIn() {
 			w.release(k)
 			continue
 		}
-		w.conns[int32(c.fd)] = c
+		w.conns.put(c)
 		w.srv.events.connNew(k)
 	}
 }
@@ -175,7 +192,9 @@ func (w *worker) receive(c *conn, b []byte) (got int, more bool) {
 		return 0, errors.Is(err, unix.EAGAIN)
 	}
 	c.readable = got == len(b) || c.hungUp
-	c.caller.lastRead.Store(w.now)
+	if c.caller.lastRead.Load() != w.now { // a load is cheap, a store is not
+		c.caller.lastRead.Store(w.now)
+	}
 	w.stats.bytesRead.Add(uint64(got))
 	return got, true
 }
@@ -255,7 +274,7 @@ func (w *worker) turns() {
 	w.ready = w.spare[:0]
 	w.spare = ready
 	for _, c := range ready {
-		if w.conns[int32(c.fd)] != c {
+		if w.conns.at(int32(c.fd)) != c {
 			continue // has ended meanwhile
 		}
 		if c.waiting = false; !w.goOn(c) {
@@ -309,7 +328,7 @@ func (w *worker) flush(c *conn) (done bool, err error) {
 
 // end closes a connection.
 func (w *worker) end(c *conn) {
-	delete(w.conns, int32(c.fd))
+	w.conns[c.fd] = nil
 	c.session.end()
 	w.srv.events.connClose(c.caller, c.reason())
 	w.release(c.caller)
@@ -324,7 +343,7 @@ func (w *worker) release(k *caller) {
 
 // handOver lets a connection become a watcher, with a goroutine of its own.
 func (w *worker) handOver(c *conn) {
-	delete(w.conns, int32(c.fd))
+	w.conns[c.fd] = nil
 	c.session.end()
 	_ = w.poll.Remove(c.fd)
 	w.srv.watching.Go(func() {
@@ -349,7 +368,9 @@ func (w *worker) handOver(c *conn) {
 // endAll closes all, those that nobody has begun to serve too.
 func (w *worker) endAll() {
 	for _, c := range w.conns {
-		w.end(c)
+		if c != nil {
+			w.end(c)
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -367,7 +388,7 @@ func (w *worker) kickIdle() {
 	}
 	w.lastKick = w.now
 	for _, c := range w.conns {
-		if w.now-c.caller.lastRead.Load() > limit {
+		if c != nil && w.now-c.caller.lastRead.Load() > limit {
 			w.stats.idleKicks.Add(1)
 			c.idled = true
 			w.end(c)
