@@ -18,7 +18,7 @@ type cacheOptions struct {
 	rounds       int
 	only         string
 	loads        string // part of the names of the loads that are wanted
-	items        int // that the server holds whose slowest answers are looked at
+	items        int    // that the server holds whose slowest answers are looked at
 }
 
 // defaultSlice is the length of one turn of load.
