@@ -171,8 +171,9 @@ func (s *session) watchCommand(w []string) {
 	if kinds == 0 {
 		kinds = fetchers
 	}
+	s.watch = s.srv.newWatcher(kinds) // before the OK: whoever has read that hears of all that comes
 	s.reply("OK")
-	s.watch, s.budget = kinds, 0 // what comes behind it counts for nothing
+	s.budget = 0 // what comes behind it counts for nothing
 }
 
 // reload is refresh_certs.

@@ -137,5 +137,8 @@ func (s *session) end() {
 		s.reading = false
 	}
 	s.releaseHeld()
+	if s.watch != nil {
+		s.srv.events.remove(s.watch)
+	}
 	s.out.reset()
 }

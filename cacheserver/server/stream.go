@@ -57,7 +57,7 @@ func (s *Server) serveStream(conn *tls.Conn, stats *counters) {
 // converse reads and answers until one side has enough.
 func (c *stream) converse() {
 	for {
-		if c.watch != 0 {
+		if c.watch != nil {
 			c.srv.serveWatcher(c.conn, c.caller, c.watch)
 			return
 		}

@@ -25,9 +25,9 @@ type textState struct {
 	after   string // the reply to a refused data block
 	partial []byte // the keys of a get line that is answered in parts
 	inGet   bool
-	dump    *dump      // a dump of the items that is under way
-	held    []held     // references that debugitem has taken
-	watch   eventKinds // the connection is to become a watcher of these
+	dump    *dump    // a dump of the items that is under way
+	held    []held   // references that debugitem has taken
+	watch   *watcher // the connection is to become this watcher
 	// admitted: who is talking has authenticated himself, where that is asked for
 	admitted bool
 }

@@ -133,11 +133,17 @@ func (w *watcher) take(room []byte) []byte {
 	return lines
 }
 
-// serveWatcher sends events until the client goes, or is too slow for a minute. What the client sends counts for nothing.
-func (s *Server) serveWatcher(conn net.Conn, k *caller, kinds eventKinds) {
-	k.setState(&stateWatch)
+// newWatcher makes a watcher that events are kept for from now on, until it is removed.
+func (s *Server) newWatcher(kinds eventKinds) *watcher {
 	w := &watcher{kinds: kinds, limit: s.cfg.WatcherBuffer, wake: make(chan struct{}, 1)}
 	s.events.add(w)
+	return w
+}
+
+// serveWatcher sends events until the client goes, or is too slow for a minute, and removes the watcher. What the client sends counts for
+// nothing.
+func (s *Server) serveWatcher(conn net.Conn, k *caller, w *watcher) {
+	k.setState(&stateWatch)
 	defer s.events.remove(w)
 	gone := make(chan struct{})
 	go func() {

@@ -230,7 +230,7 @@ func (w *worker) work(c *conn, b []byte) bool {
 			return true
 		case c.closing:
 			return false
-		case c.watch != 0:
+		case c.watch != nil:
 			w.handOver(c)
 			return true
 		case turn && (len(b) > 0 || c.busy()):
@@ -344,11 +344,14 @@ func (w *worker) release(k *caller) {
 // handOver lets a connection become a watcher, with a goroutine of its own.
 func (w *worker) handOver(c *conn) {
 	w.conns[c.fd] = nil
+	watcher := c.watch
+	c.watch = nil
 	c.session.end()
 	_ = w.poll.Remove(c.fd)
 	w.srv.watching.Go(func() {
 		file := os.NewFile(uintptr(c.fd), "watcher") // the socket is its own from here on
 		defer func() {
+			w.srv.events.remove(watcher)
 			w.srv.callers.remove(c.caller)
 			file.Close()
 			w.srv.connClosed()
@@ -359,7 +362,7 @@ func (w *worker) handOver(c *conn) {
 		}
 		defer conn.Close()
 		if w.srv.callers.add(c.caller, func() { conn.Close() }) {
-			w.srv.serveWatcher(conn, c.caller, c.watch)
+			w.srv.serveWatcher(conn, c.caller, watcher)
 		}
 		w.srv.events.connClose(c.caller, c.reason())
 	})
