@@ -40,13 +40,18 @@ func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) 
 	}, nil
 }
 
-// freshenByHead stores a page again with what a HEAD told of it, or drops it if the HEAD tells of another page.
+// freshenByHead stores a page again with what a HEAD told of it, or as a stale one if the HEAD tells of another page: that is
+// still what to give while the backend fails.
 func (f *Filler) freshenByHead(fl *flight, e *errand, old *page.Page, x *fetched) {
+	now := f.o.Now()
 	if !policy.HeadConfirms(x.resp.Header, x.resp.ContentLength, old) {
-		f.drop(fl.key)
+		if old.Fresh(now) || now.Before(old.RefreshUntil) {
+			outdated := old.Outdated(now)
+			outdated.RefreshUntil = outdated.FreshUntil
+			f.set(fl.key, outdated)
+		}
 		return
 	}
-	now := f.o.Now()
 	header := policy.Freshened(old, x.resp.Header)
 	d := e.policy.Response(now, &policy.Exchange{
 		URI: e.uri, Status: old.Status, Header: header, BodyLen: int64(len(old.Body)), RequestTime: x.sent, Delay: x.took,

@@ -218,7 +218,7 @@ func (x *exchange) judge(target string) (page said, ok bool) {
 // noneStored looks whether a failure could have been a page from the gateway's own store, which nobody kills.
 func (x *exchange) noneStored(target string) {
 	last := x.seen[target+"nobody"]
-	if !x.door.own || last.version == 0 || len(x.req.Header["Cookie"]) > 0 || x.req.Method == http.MethodPost {
+	if !x.door.own || strings.HasPrefix(target, "/set/") || last.version == 0 || len(x.req.Header["Cookie"]) > 0 || x.req.Method == http.MethodPost {
 		return
 	}
 	rendered := time.UnixMilli(last.version)
