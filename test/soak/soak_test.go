@@ -138,6 +138,7 @@ func (s *stack) purge(ctx context.Context, d door, count *tally) {
 		time.Sleep(200*time.Millisecond + rand.N(time.Second))
 		target := fmt.Sprintf("/p/%d", rand.IntN(pages/10))
 		at := time.Now()
+		d.shared.begin(target, at)
 		resp, err := client.PostForm("http://"+d.admin+"/purge", url.Values{"url": {target}})
 		if err != nil {
 			count.fail("purging %s: %v", target, err)
@@ -148,7 +149,7 @@ func (s *stack) purge(ctx context.Context, d door, count *tally) {
 		switch {
 		case resp.StatusCode == http.StatusOK:
 			count.purged.Add(1)
-			d.shared.add(target, at)
+			d.shared.end(target, at)
 		case !s.cache.missing(at, time.Now()):
 			count.fail("purging %s: %d %s", target, resp.StatusCode, text)
 		}

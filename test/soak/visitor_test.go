@@ -53,12 +53,17 @@ func (c *tally) String() string {
 }
 
 // purges are when pages of a cache were removed, by a purge or a POST: the time before that began.
-type purges struct{ at sync.Map }
+type purges struct{ begun, done sync.Map }
 
-func (p *purges) add(target string, at time.Time) { p.at.Store(target, at) }
+// begin notes that a page may be removed from now on.
+func (p *purges) begin(target string, at time.Time) { p.begun.Store(target, at) }
 
-func (p *purges) last(target string) (at time.Time, ok bool) {
-	v, ok := p.at.Load(target)
+// end notes that it has been removed.
+func (p *purges) end(target string, at time.Time) { p.done.Store(target, at) }
+
+// last is the time of a page's last purge in one of the maps.
+func last(m *sync.Map, target string) (at time.Time, ok bool) {
+	v, ok := m.Load(target)
 	if ok {
 		at = v.(time.Time)
 	}
@@ -131,8 +136,11 @@ func (v *visitor) ask(method, target string, fields ...string) (page said) {
 			req.Header.Set(fields[i], fields[i+1])
 		}
 	}
-	purged, wasPurged := v.door.shared.last(target)
+	purged, wasPurged := last(&v.door.shared.done, target)
 	from := time.Now()
+	if method == http.MethodPost {
+		v.door.shared.begin(target, from)
+	}
 	resp, err := v.client.Do(req)
 	var body []byte
 	if err == nil {
@@ -195,7 +203,7 @@ func (x *exchange) judge(target string) (page said, ok bool) {
 		if status != http.StatusNoContent {
 			x.count.fail("%s: %d", x.what, status)
 		} else if x.door.own || !x.cache.missing(x.from.Add(-outOfSight), x.to) { // or it could not be told
-			x.door.shared.add(target, x.from)
+			x.door.shared.end(target, x.from)
 		}
 		return page, false
 	case status == http.StatusNotModified:
@@ -217,13 +225,13 @@ func (x *exchange) judge(target string) (page said, ok bool) {
 
 // noneStored looks whether a failure could have been a page from the gateway's own store, which nobody kills.
 func (x *exchange) noneStored(target string) {
-	last := x.seen[target+"nobody"]
-	if !x.door.own || strings.HasPrefix(target, "/set/") || last.version == 0 || len(x.req.Header["Cookie"]) > 0 || x.req.Method == http.MethodPost {
+	seen := x.seen[target+"nobody"]
+	if !x.door.own || strings.HasPrefix(target, "/set/") || seen.version == 0 || len(x.req.Header["Cookie"]) > 0 || x.req.Method == http.MethodPost {
 		return
 	}
-	rendered := time.UnixMilli(last.version)
+	rendered := time.UnixMilli(seen.version)
 	usable := rendered.Add(lifetime*time.Second + staleFor - 1500*time.Millisecond) // dates are in whole seconds
-	if gone, ok := x.door.shared.last(target); x.to.Before(usable) && (!ok || gone.Before(rendered.Add(-grain))) {
+	if gone, ok := last(&x.door.shared.begun, target); x.to.Before(usable) && (!ok || gone.Before(rendered.Add(-grain))) {
 		x.count.fail("%s: %d, but the page is stored since %v ago", x.what, x.resp.StatusCode, x.to.Sub(rendered))
 	}
 }
@@ -290,7 +298,7 @@ func (x *exchange) inTime(page said) {
 		x.count.fail("%s: the page is %v old: %s", x.what, age, x.resp.Header)
 	}
 	key := page.target + page.who
-	if last := x.seen[key]; last.version > page.version {
+	if x.seen[key].version > page.version {
 		x.count.back.Add(1)
 	}
 	x.seen[key] = page
