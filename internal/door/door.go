@@ -136,10 +136,10 @@ func (d *Door) Miss(ctx *fasthttp.RequestCtx, v *Visit) {
 	}
 	now := d.now()
 	r := d.missRequest(ctx, v)
-	stop := d.relayInformational(ctx, r)
+	early := d.relayInformational(ctx, r)
 	// Nothing ends it early: nobody tells this goroutine, which reads the connection, that the client has gone.
 	a, err := d.Fill.Serve(context.Background(), r)
-	stop()
+	early.stop()
 	if err != nil {
 		WriteError(ctx, err)
 		d.logFailure(ctx, v, err, d.now().Sub(now))

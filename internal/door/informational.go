@@ -1,6 +1,7 @@
 package door
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -10,31 +11,44 @@ import (
 	"pagegate/internal/fill"
 )
 
-// relayInformational has the backend's 1xx responses passed on to the client (RFC 9110, section 15.2) until stop is called,
-// which has to be before the final answer is sent. They are written past the HTTP server, so only where no earlier
-// answer can be waiting in it: a client that pipelines gets none.
-func (d *Door) relayInformational(ctx *fasthttp.RequestCtx, r *fill.Request) (stop func()) {
+// relay passes the backend's 1xx responses on to a client. A nil one has nothing to pass.
+type relay struct {
+	client  io.Writer
+	mu      sync.Mutex
+	stopped bool
+}
+
+// relayInformational has the backend's 1xx responses passed on to the client (RFC 9110, section 15.2) until the relay is
+// stopped, which has to be before the final answer is sent. They are written past the HTTP server, so only where no
+// earlier answer can be waiting in it: a client that pipelines gets none.
+func (d *Door) relayInformational(ctx *fasthttp.RequestCtx, r *fill.Request) *relay {
 	c, ok := ctx.Conn().(interface {
+		io.Writer
 		NothingOwed() bool
-		Write([]byte) (int, error)
 	})
 	if d.FinalOnly || !ok || r.Body != nil || !ctx.Request.Header.IsHTTP11() || !c.NothingOwed() {
-		return func() {}
+		return nil
 	}
-	var mu sync.Mutex
-	stopped := false
-	r.Informational = func(status int, h http.Header) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !stopped {
-			_, _ = c.Write(appendInformational(nil, status, h)) // a broken connection shows with the final answer
-		}
+	rl := &relay{client: c}
+	r.Informational = rl.pass
+	return rl
+}
+
+func (r *relay) pass(status int, h http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stopped {
+		_, _ = r.client.Write(appendInformational(nil, status, h)) // a broken connection shows with the final answer
 	}
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		stopped = true
+}
+
+func (r *relay) stop() {
+	if r == nil {
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
 }
 
 func appendInformational(dst []byte, status int, h http.Header) []byte {

@@ -11,13 +11,18 @@ import (
 // a cache makes anew for each answer (Content-Length, Age) are left out. A line break in a value, which would end the
 // field early, becomes a space (RFC 9110, section 5.5).
 func AppendHeader(dst []byte, h http.Header) []byte {
-	names := make([]string, 0, len(h))
-	for name := range h {
+	var space [32]string
+	names, size := space[:0], 0
+	for name, values := range h {
 		if name != "Content-Length" && name != "Age" {
 			names = append(names, name)
+			for _, value := range values {
+				size += len(name) + len(": ") + len(value) + len("\r\n")
+			}
 		}
 	}
 	slices.Sort(names)
+	dst = slices.Grow(dst, size+tagLen)
 	for _, name := range names {
 		for _, value := range h[name] {
 			dst = append(dst, name...)
@@ -28,6 +33,9 @@ func AppendHeader(dst []byte, h http.Header) []byte {
 	}
 	return dst
 }
+
+// tagLen is the room in bytes that an entity tag of this project's takes (Page.Tag).
+const tagLen = 64
 
 var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 

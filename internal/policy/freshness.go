@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -81,10 +82,27 @@ func toldAge(h http.Header) time.Duration {
 
 // date is the response's Date, or now where it has none or an invalid one (RFC 9110, section 6.6.1).
 func date(now time.Time, h http.Header) time.Time {
-	if t, ok := httpDate(h.Get("Date")); ok {
-		return t
+	text := h.Get("Date")
+	d := lastDate.Load()
+	if d == nil || d.text != text {
+		d = &readDate{text: strings.Clone(text)}
+		d.at, d.ok = httpDate(text)
+		lastDate.Store(d)
+	}
+	if d.ok {
+		return d.at
 	}
 	return now
+}
+
+// lastDate is the last Date that was read: those of a second's responses are all alike, and each is looked at several times.
+var lastDate atomic.Pointer[readDate]
+
+// readDate is a date and what it means.
+type readDate struct {
+	text string
+	at   time.Time
+	ok   bool
 }
 
 // httpDate reads a date in one of HTTP's three forms (RFC 9110, section 5.6.7), each to the letter but for case (RFC 9111,

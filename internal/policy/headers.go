@@ -18,12 +18,15 @@ const FillUserAgent = "pagegate"
 // Via is what this intermediary adds to the requests that it makes (RFC 9110, section 7.6.3).
 const Via = "1.1 " + FillUserAgent
 
+// Values that all fills are sent with. Nobody changes them.
+var anything, fillAgent, identity, via = []string{"*/*"}, []string{FillUserAgent}, []string{"identity"}, []string{Via}
+
 // FillHeader returns the fields of a shared fill on behalf of a request with the fields h. scheme is what the operator
 // says that clients use ("https" behind a TLS proxy): backends redirect for ever if it is not told. keyed names the
 // fields that the page's key depends on, which are taken over: each of their values has pages of its own. device is the
 // class of devices that the key depends on, "" for none.
 func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string, device string) http.Header {
-	out := http.Header{"Accept": {"*/*"}, "User-Agent": {FillUserAgent}}
+	out := http.Header{"Accept": anything, "User-Agent": fillAgent}
 	if p.AllFields {
 		for name, values := range h {
 			if !neverShared(name) {
@@ -44,8 +47,8 @@ func (p *Policy) FillHeader(h http.Header, scheme string, keyed []string, device
 		out["User-Agent"] = []string{deviceAgent(device)}
 		out[DeviceField] = []string{device}
 	}
-	out["Accept-Encoding"] = []string{"identity"}
-	out["Via"] = []string{Via}
+	out["Accept-Encoding"] = identity
+	out["Via"] = via
 	out["X-Forwarded-Proto"] = []string{scheme}
 	return out
 }

@@ -87,6 +87,9 @@ func browserMatters(h http.Header) bool {
 // sameType compares two media types: names and the charset without regard to case (RFC 9110, section 8.3), other
 // parameters to the letter.
 func sameType(a, b string) bool {
+	if a == b && a != "" {
+		return true
+	}
 	mediaA, paramsA, errA := mime.ParseMediaType(a)
 	mediaB, paramsB, errB := mime.ParseMediaType(b)
 	if errA != nil || errB != nil || mediaA != mediaB || len(paramsA) != len(paramsB) {
