@@ -348,6 +348,7 @@ func (w *worker) handOver(c *conn) {
 	c.watch = nil
 	c.session.end()
 	_ = w.poll.Remove(c.fd)
+	w.poll.Lend()
 	w.srv.watching.Go(func() {
 		file := os.NewFile(uintptr(c.fd), "watcher") // the socket is its own from here on
 		defer func() {
