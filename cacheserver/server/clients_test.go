@@ -163,3 +163,24 @@ func TestMemcachedTool(t *testing.T) {
 		t.Errorf("dump: %s\nof memcached: %s", dumps[ours], dumps[theirs])
 	}
 }
+
+// memcdump lists what is there, and memcaslap, which checks each reply, has no complaint.
+func TestMemcdumpAndMemcaslap(t *testing.T) {
+	addr, s := start(t, Config{}, store.Config{})
+	dial(t, addr).ask(t, "set one 0 0 1\r\nx\r\nset two 0 0 1\r\ny\r\n", "STORED\r\nSTORED\r\n")
+	code, out := tool(t, addr, "memcdump", "--servers={}")
+	keys := strings.Fields(out)
+	slices.Sort(keys)
+	if code != 0 || !slices.Equal(keys, []string{"one", "two"}) {
+		t.Errorf("memcdump: exit code %d\n%s", code, out)
+	}
+	for _, option := range []string{"", "-B"} {
+		code, out := tool(t, addr, "memcaslap", strings.Fields("-s {} -T 1 -c 4 -x 1000 "+option)...)
+		if code != 0 || !strings.Contains(out, "Ops: 1000 ") {
+			t.Errorf("memcaslap %s: exit code %d\n%s", option, code, out)
+		}
+	}
+	if s.store.Stats().CurrItems < 10 {
+		t.Error("memcaslap has stored nothing")
+	}
+}
