@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"pagegate/internal/origin"
@@ -71,10 +72,9 @@ func TestPoisonedRequestsShapeNoPage(t *testing.T) {
 // A cookie that a page sets is for the one who asked, even where its backend lets the page be cached.
 func TestSetCookieReachesNoOther(t *testing.T) {
 	for _, cc := range []string{"max-age=60", "public, max-age=60", `max-age=60, private="Set-Cookie"`, `max-age=60, no-cache="set-cookie"`} {
-		n := 0
+		var n atomic.Int64
 		s := &site{fallback: func(*origin.Request) (*origin.Response, error) {
-			n++
-			return reply(200, html, "page", "Cache-Control", cc, "Set-Cookie", fmt.Sprint("sid=", n)), nil
+			return reply(200, html, "page", "Cache-Control", cc, "Set-Cookie", fmt.Sprint("sid=", n.Add(1))), nil
 		}}
 		dial := serve(t, newEdge(t, s))
 		seen := map[string]bool{}

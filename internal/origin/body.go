@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -96,6 +97,25 @@ func newRequestBody(r *Request) *requestBody {
 	b := &requestBody{turn: make(chan struct{}, 1), r: r.Body, left: max(r.ContentLength, -1)}
 	b.turn <- struct{}{}
 	return b
+}
+
+// readAhead reads the first piece of content of unknown length, so that one whose first chunk is malformed is refused before
+// the backend hears of it, and could answer. b may be nil. It is called before anybody reads.
+func (b *requestBody) readAhead() error {
+	if b == nil || b.left >= 0 {
+		return nil
+	}
+	first := make([]byte, 4<<10)
+	n, err := b.r.Read(first)
+	switch err {
+	case nil:
+		b.r = io.MultiReader(bytes.NewReader(first[:n]), b.r)
+	case io.EOF:
+		b.r = bytes.NewReader(first[:n])
+	default:
+		return err
+	}
+	return nil
 }
 
 var errLoanOver = errors.New("origin: the exchange is over")

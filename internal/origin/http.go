@@ -80,6 +80,9 @@ func (o *httpOrigin) fetchWhileSending(ctx context.Context, r *Request, sent *re
 	if err != nil {
 		return nil, o.fail(KindRequest, err)
 	}
+	if err := sent.readAhead(); err != nil {
+		return nil, o.failf(KindRequest, "reading the request's body: %w", err)
+	}
 	inner, cancel := context.WithCancelCause(ctx)
 	traced, quiet := traceInformational(inner, r.Informational)
 	resp, err := o.transport.RoundTrip(hr.WithContext(traced))
