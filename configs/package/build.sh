@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# build.sh ARCH DIR [PROGRAM...]: the programs, all three by default, for linux/ARCH (amd64, arm64 ...) into DIR, under the names that they have on a system
-# (pagegate-...). They are static, know their version, and come out the same, byte by byte, wherever the tree lies.
+# build.sh ARCH DIR [FOLDER...]: the programs of those folders, by default all three, for linux/ARCH (amd64, arm64 ...) into DIR, under
+# the names that they have on a system (pagegate-...). They are static, know their version, and come out the same, byte by
+# byte, wherever the tree lies.
 set -euo pipefail
 arch=$1 dir=$(realpath -m "$2")
 shift 2
