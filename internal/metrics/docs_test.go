@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// docs/metrics.md lists every metric of this package with its labels, and no other.
+// docs/metrics.md lists every metric of this package with its labels, and no other; of Go's and the process's, it names only
+// such as there are.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
@@ -33,8 +34,10 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := make(map[string]bool)
 	seen := 0
 	for _, f := range families {
+		all[f.GetName()] = true
 		if !strings.HasPrefix(f.GetName(), "pagegate_") {
 			continue
 		}
@@ -47,6 +50,15 @@ func TestDocs(t *testing.T) {
 		if want, ok := told[f.GetName()]; !ok || !slices.Equal(want, labels) {
 			t.Errorf("%s has the labels %q, documented are %q (%v)", f.GetName(), labels, want, ok)
 		}
+	}
+	others := regexp.MustCompile(`\b(?:go|process)_[a-z_]+`).FindAllString(string(text), -1)
+	for _, name := range others {
+		if !all[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if len(others) == 0 {
+		t.Error("nothing is said of Go's metrics")
 	}
 	if seen != len(told) {
 		t.Errorf("%d metrics, %d documented", seen, len(told))

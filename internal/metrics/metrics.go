@@ -5,6 +5,7 @@ package metrics
 
 import (
 	"maps"
+	"regexp"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -100,9 +101,14 @@ func New() *Metrics {
 	m.cacheErrors = series(m, "pagegate_cache_errors_total", "Operations on the cache that failed.", "op",
 		OpGet, OpSet, OpLock, OpDelete)
 	m.Registry.MustRegister(m.Fills, m.Stored, m.Purged, m.BackendErrors, m.BackendSeconds, m.StoreQueue, m.PageBytes,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectorTime)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
+
+// collectorTime is the garbage collector's CPU time, which Go's own metrics lack unless asked for:
+// go_cpu_classes_gc_total_cpu_seconds_total.
+var collectorTime = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:`)}
 
 // Store adds the figures of a store in this process, which are read whenever the metrics are.
 func (m *Metrics) Store(pages, bytes, limit, evictions func() float64) {

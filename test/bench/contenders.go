@@ -16,6 +16,7 @@ type contender struct {
 	name   string
 	fronts map[int]string // addresses by the page's size; 0 for all other sizes
 	procs  []*process
+	admin  string // where a gateway with a store of its own tells its metrics, else empty
 	// unfilled tells that it does not learn its pages from the origin.
 	unfilled bool
 }
@@ -208,22 +209,27 @@ func startFloor(ctx context.Context, s *stage) (*contender, error) {
 	return c, nil
 }
 
-// startDoor starts a gateway or filler before the origin.
-func (s *stage) startDoor(ctx context.Context, program string, args ...string) (*process, error) {
+// startDoor starts a gateway or filler before the origin, with its admin listener on a free port.
+func (s *stage) startDoor(ctx context.Context, program string, args ...string) (p *process, admin string, err error) {
 	addr, err := freeAddr()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
+	if admin, err = freeAddr(); err != nil {
+		return nil, "", err
 	}
-	return s.ours(ctx, program, addr, append([]string{"--listen", addr, "--admin", admin, "--backend", "http://" + s.origin.addr}, args...)...)
+	p, err = s.ours(ctx, program, addr, append([]string{"--listen", addr, "--admin", admin, "--backend", "http://" + s.origin.addr}, args...)...)
+	return p, admin, err
 }
 
 func startGateway(ctx context.Context, s *stage) (*contender, error) {
-	p, err := s.startDoor(ctx, "gateway", "--memory", cacheMiB+"MiB")
-	return oneAddr(p), err
+	p, admin, err := s.startDoor(ctx, "gateway", "--memory", cacheMiB+"MiB")
+	if err != nil {
+		return nil, err
+	}
+	c := oneAddr(p)
+	c.admin = admin
+	return c, nil
 }
 
 // startCacheserver starts our cache server on a unix socket of a folder.
@@ -242,7 +248,7 @@ func startOverCache(ctx context.Context, s *stage) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.startDoor(ctx, "gateway", "--cache", "unix:"+cache.addr)
+	p, _, err := s.startDoor(ctx, "gateway", "--cache", "unix:"+cache.addr)
 	return oneAddr(p, cache), err
 }
 
@@ -255,7 +261,7 @@ func startFiller(ctx context.Context, s *stage) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.startDoor(ctx, "filler", "--cache", "unix:"+cache.addr)
+	p, _, err := s.startDoor(ctx, "filler", "--cache", "unix:"+cache.addr)
 	return oneAddr(p, cache), err
 }
 

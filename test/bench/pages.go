@@ -52,7 +52,8 @@ var pageLoads = []pageLoad{
 // measured is a load with what each contender made of it.
 type measured struct {
 	pageLoad
-	entries []entry
+	entries   []entry
+	collector map[string]float64 // the garbage collector's share of the CPU time, of contenders that tell it
 }
 
 type entry struct {
@@ -185,9 +186,13 @@ func chosen[T fmt.Stringer](one T, all []T, wanted []string) bool {
 
 // measure gives a load to the contenders in turns. The first turn warms up and does not count.
 func (s *stage) measure(ctx context.Context, w *wrk, l pageLoad, all []hand) (measured, error) {
-	m := measured{pageLoad: l}
+	m := measured{pageLoad: l, collector: make(map[string]float64)}
 	turns, servers := make(map[string][]turn), make(map[string][]string)
 	asked := s.origin.asked.Load()
+	began, err := collectedOf(ctx, all)
+	if err != nil {
+		return m, err
+	}
 	for round := range s.rounds + 1 {
 		for _, h := range all {
 			if l.asked == newPages && !h.misses || l.asked != newPages && !h.hits {
@@ -216,6 +221,13 @@ func (s *stage) measure(ctx context.Context, w *wrk, l pageLoad, all []hand) (me
 			}
 			asked = now
 		}
+	}
+	ended, err := collectedOf(ctx, all)
+	if err != nil {
+		return m, err
+	}
+	for name, now := range ended {
+		m.collector[name] = now.share(began[name])
 	}
 	for _, e := range s.entrants() {
 		if t := turns[e.name]; len(t) > 0 {
