@@ -2,7 +2,6 @@ package fill
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,9 +20,7 @@ type batched struct {
 
 var _ pagecache.Batcher = (*batched)(nil)
 
-func newBatched() *batched {
-	return &batched{shared: &shared{memory: newMemory(), locks: make(map[string]bool)}}
-}
+func newBatched() *batched { return &batched{shared: newShared()} }
 
 func (b *batched) NotePurge(_ context.Context, r purge.Rule) error {
 	b.notes.Add(r, time.Now())
@@ -49,38 +46,6 @@ func (b *batched) Finish(ctx context.Context, key []byte, p *page.Page) (purge.E
 		b.between()
 	}
 	return b.notes.Entries(), b.Unlock(ctx, key)
-}
-
-// TestTwoProcessesFetchOnceInBatches: as with single steps, one process fetches and the other finds the page.
-func TestTwoProcessesFetchOnceInBatches(t *testing.T) {
-	release := make(chan struct{})
-	back := &backend{answer: func(int64, *origin.Request) (*origin.Response, error) {
-		<-release
-		return response(200, "page"), nil
-	}}
-	b := newBatched()
-	fillers := []*Filler{newFiller(t, back, b), newFiller(t, back, b)}
-	var wg sync.WaitGroup
-	for i := range 100 {
-		wg.Go(func() {
-			a, err := fillers[i%2].Serve(t.Context(), get())
-			if body := read(t, a, err); body != "page" {
-				t.Errorf("body %q", body)
-			}
-		})
-	}
-	await(t, "a fetch", func() bool { return back.asked.Load() > 0 })
-	close(release)
-	wg.Wait()
-	if n := back.asked.Load(); n != 1 {
-		t.Errorf("the backend was asked %d times", n)
-	}
-	for _, f := range fillers {
-		await(t, "landing", f.flights.empty)
-	}
-	if len(b.locks) != 0 {
-		t.Error("a lock was left behind")
-	}
 }
 
 // TestPurgesOfOthersInBatches: a page that another process purges while it is fetched is not written, and one that it purges

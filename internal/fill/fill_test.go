@@ -17,6 +17,7 @@ import (
 	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
+	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
 )
 
@@ -254,14 +255,20 @@ func TestCacheDownCostsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestTwoProcessesFetchOnce: one process fetches and the other finds the page, whether the cache is asked step by step or in
+// batches.
 func TestTwoProcessesFetchOnce(t *testing.T) {
+	t.Run("step by step", func(t *testing.T) { s := newShared(); fetchOnce(t, s, s) })
+	t.Run("in batches", func(t *testing.T) { b := newBatched(); fetchOnce(t, b, b.shared) })
+}
+
+func fetchOnce(t *testing.T, cache pagecache.Cache, s *shared) {
 	release := make(chan struct{})
 	b := &backend{answer: func(int64, *origin.Request) (*origin.Response, error) {
 		<-release
 		return response(200, "page"), nil
 	}}
-	s := &shared{memory: newMemory(), locks: make(map[string]bool)}
-	fillers := []*Filler{newFiller(t, b, s), newFiller(t, b, s)}
+	fillers := []*Filler{newFiller(t, b, cache), newFiller(t, b, cache)}
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {

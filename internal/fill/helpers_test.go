@@ -113,6 +113,8 @@ type shared struct {
 	taken atomic.Int64
 }
 
+func newShared() *shared { return &shared{memory: newMemory(), locks: make(map[string]bool)} }
+
 func (s *shared) Lock(_ context.Context, key []byte, _ time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
