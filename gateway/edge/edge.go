@@ -96,7 +96,7 @@ func (e *Edge) look(r *loop.Request) *scratch {
 	case s != nil && s.of == e:
 		return s
 	case r.Keep:
-		s = new(scratch)
+		s = spare(r)
 	default:
 		s = scratches.Get().(*scratch)
 	}
@@ -107,6 +107,17 @@ func (e *Edge) look(r *loop.Request) *scratch {
 	if r.Keep {
 		s.of, r.Known = e, s
 	}
+	return s
+}
+
+// spare returns a scratch for a request that will be known. Where many pages are asked for, their heads take each other's
+// places all the time: the scratch of the one that had to go serves the next.
+func spare(r *loop.Request) *scratch {
+	s, _ := r.Spare.(*scratch)
+	if s == nil {
+		return new(scratch)
+	}
+	r.Spare, s.of = nil, nil
 	return s
 }
 

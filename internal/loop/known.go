@@ -14,6 +14,8 @@ type Request struct {
 	Keep bool
 	// Known is what Fast wants to find again then; it belongs to the head's bytes and to no particular client.
 	Known any
+	// Spare is what was found for a head that has had to give way to this one, for Fast to use anew; nil if there is none.
+	Spare any
 }
 
 const (
@@ -65,8 +67,15 @@ func (k *known) place(head []byte, hash uint64) *knownHead {
 	if *h == nil {
 		*h = new(knownHead)
 	}
-	(*h).hash, (*h).Keep, (*h).Known = 0, true, nil
+	(*h).giveWay()
 	return *h
+}
+
+// giveWay empties a place.
+func (h *knownHead) giveWay() {
+	if h.hash, h.Keep = 0, true; h.Known != nil {
+		h.Spare, h.Known = h.Known, nil
+	}
 }
 
 // keep fills a place: its request is the head's from now on.

@@ -62,16 +62,39 @@ func TestHeadsThatAreKnown(t *testing.T) {
 	}
 }
 
+// A head in the place of another finds what was known of that one as a spare, and nothing as known.
+func TestHeadThatGivesWay(t *testing.T) {
+	k := newKnown()
+	first := k.comeTwice([]byte("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"))
+	first.Known = "of the first"
+	for i := 2; ; i++ {
+		if p := k.comeTwice(fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i)); p == first {
+			break
+		} else if p.Spare != nil || p.Known != nil {
+			t.Fatalf("%v, %v in a place of nobody's", p.Spare, p.Known)
+		}
+	}
+	if first.Spare != "of the first" || first.Known != nil {
+		t.Errorf("spare is %v, known is %v", first.Spare, first.Known)
+	}
+}
+
+// comeTwice returns the place that a head gets.
+func (k *known) comeTwice(head []byte) (p *knownHead) {
+	for range 2 {
+		_, hash := k.find(head)
+		if p = k.place(head, hash); p != nil {
+			p.keep(head, hash)
+		}
+	}
+	return p
+}
+
 // Heads that come once push out none that comes again.
 func TestHeadsThatComeOnceAreNotKept(t *testing.T) {
 	k := newKnown()
 	often := []byte("GET /often HTTP/1.1\r\nHost: h\r\n\r\n")
-	for range 2 {
-		_, hash := k.find(often)
-		if p := k.place(often, hash); p != nil {
-			p.keep(often, hash)
-		}
-	}
+	k.comeTwice(often)
 	for i := range 50 * knownHeads {
 		head := fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i)
 		_, hash := k.find(head)
