@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 		before[name] = measure(t, admin)
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), *soakFor)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	until := time.Now().Add(*soakFor)
 	var all sync.WaitGroup
@@ -65,7 +65,11 @@ func TestSoak(t *testing.T) {
 		all.Go(func() { s.herd(ctx, d, &count, cookies) })
 		all.Go(func() { s.purge(ctx, d, &count) })
 	}
-	all.Go(func() { s.rage(until, min(4*time.Second, *soakFor/8)) })
+	all.Go(func() {
+		defer cancel()
+		s.rage(until, min(4*time.Second, *soakFor/8))
+		time.Sleep(max(time.Until(until), outOfSight))
+	})
 	all.Wait()
 
 	t.Logf("%v; the site was killed %d times, the cache server %d times", *soakFor, s.site.kills(), s.cache.kills())
@@ -76,7 +80,7 @@ func TestSoak(t *testing.T) {
 	if count.more > 0 {
 		t.Errorf("and %d more", count.more)
 	}
-	if s.site.kills() == 0 || s.cache.kills() == 0 && *soakFor > 30*time.Second || count.hits.Load() == 0 || count.herds.Load() == 0 {
+	if s.site.kills() == 0 || s.cache.kills() == 0 || count.hits.Load() == 0 || count.herds.Load() == 0 {
 		t.Error("nothing was put to the test")
 	}
 	// Without the site and nginx no connection to either is left, and everything is as in the beginning.

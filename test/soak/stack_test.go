@@ -125,18 +125,19 @@ func started(t *testing.T, cmd *exec.Cmd, addr string) *realproc.Proc {
 	return p
 }
 
-// rage kills one or the other process now and then until the time is up, and leaves both running.
+// rage kills one and the other process, and then now and then one of them until the time is up, and leaves both running.
 func (s *stack) rage(until time.Time, pause time.Duration) {
-	for {
+	victims := []*victim{s.site, s.cache}
+	for n := 0; ; n++ {
 		time.Sleep(pause/2 + rand.N(pause))
 		away := 50*time.Millisecond + rand.N(pause)
-		if time.Now().Add(away + outOfSight).After(until) {
+		switch {
+		case n < len(victims):
+			victims[n].kill(away)
+		case time.Now().Add(away + outOfSight).After(until):
 			return
-		}
-		if rand.IntN(2) == 0 {
-			s.site.kill(away)
-		} else {
-			s.cache.kill(away)
+		default:
+			victims[rand.IntN(len(victims))].kill(away)
 		}
 	}
 }
