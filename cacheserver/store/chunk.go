@@ -76,10 +76,13 @@ const (
 // chunk is the address of a chunk.
 type chunk struct{ p unsafe.Pointer }
 
+// chunkSize returns the bytes of a chunk that is in use.
+func (s *Store) chunkSize(r ref) int { return int(s.sizes[r.page()].Load()) }
+
 // at returns the address of a chunk. r must name a chunk that is in use or on a list, else its page may have been cut anew.
 func (s *Store) at(r ref) chunk {
 	page := r.page()
-	off := uintptr(page)<<pageShift + uintptr(r.idx())*uintptr(s.sizes[page])
+	off := uintptr(page)<<pageShift + uintptr(r.idx())*uintptr(s.sizes[page].Load())
 	return chunk{unsafe.Add(unsafe.Pointer(unsafe.SliceData(s.slabs.mem)), off)}
 }
 

@@ -95,7 +95,7 @@ func (k *class) roomiest(fit int) int {
 // adopt gives a page from the pool to a class.
 func (s *Store) adopt(k *class, n uint32, cutNo int) {
 	p, c := &s.pages[n], k.spec.cuts[cutNo]
-	s.sizes[n] = c.size
+	s.sizes[n].Store(c.size)
 	p.count, p.cut = c.count, uint8(cutNo)
 	p.fresh, p.free, p.used, p.draining = 0, 0, 0, false
 	p.deadline.Store(0)

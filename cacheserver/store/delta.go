@@ -45,7 +45,7 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas, chosen uint64
 	text := strconv.AppendUint(buf[:0], value, 10)
 	if len(text) <= c.valueLen() && c.state().Load()&refMask == 1 {
 		// No reader holds the item, and none can come while the stripe is held.
-		pad(c.headBytes(int(s.sizes[old.page()])), text)
+		pad(c.headBytes(s.chunkSize(old)), text)
 		newCAS = s.casOr(chosen)
 		c.setCAS(newCAS)
 		s.bump(old, c, now)
@@ -82,7 +82,7 @@ func (s *Store) mayDelta(old ref, c chunk, cas uint64) Status {
 
 // count computes the new number.
 func (s *Store) count(r ref, c chunk, delta uint64, decr bool) (value uint64, status Status) {
-	old, ok := parseNumber(c.headBytes(int(s.sizes[r.page()])))
+	old, ok := parseNumber(c.headBytes(s.chunkSize(r)))
 	switch {
 	case !ok:
 		return 0, NonNumeric
@@ -107,7 +107,7 @@ func (s *Store) replaceValue(hash uint64, old ref, c chunk, text []byte, now uin
 	if r == 0 {
 		return 0, NoMemory, false
 	}
-	pad(rc.headBytes(int(s.sizes[r.page()])), text)
+	pad(rc.headBytes(s.chunkSize(r)), text)
 	cas, ok := s.replace(hash, old, c, r, rc, now, chosen)
 	return cas, Stored, !ok
 }

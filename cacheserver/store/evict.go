@@ -35,7 +35,7 @@ func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
 	r := k.lists[temporary].tail
 	for i := 0; r != 0 && i < searchTemporary; i++ {
 		c := s.at(r)
-		if int(s.sizes[r.page()]) >= size {
+		if s.chunkSize(r) >= size {
 			if v, ok := s.consider(k, r, c, now); ok {
 				if v.cond.dead() {
 					return v
@@ -64,7 +64,7 @@ func (s *Store) searchList(k *class, from segment, size int, rescue bool, now ui
 		prev := c.lruPrev()
 		if rescue && v.ref == 0 && c.active() {
 			s.rescue(k, r, c)
-		} else if int(s.sizes[r.page()]) < size {
+		} else if s.chunkSize(r) < size {
 			tooSmall = true
 		} else if next, ok := s.consider(k, r, c, now); ok {
 			switch {

@@ -54,7 +54,7 @@ func (it Item) Segments(dst [][]byte) [][]byte {
 }
 
 // head returns the part of the value in the head chunk.
-func (it Item) head() []byte { return it.c.headBytes(int(it.s.sizes[it.r.page()])) }
+func (it Item) head() []byte { return it.c.headBytes(it.s.chunkSize(it.r)) }
 
 // Release gives the reference back. It is called once per Item, from any goroutine.
 func (it Item) Release() { it.s.unref(it.r, it.c) }

@@ -78,7 +78,7 @@ func (s *Store) joinTo(p *Pending, t Terms, old ref, c chunk) (status Status, ca
 // copyValue writes the value of an item to which the caller has a reference.
 func (s *Store) copyValue(to *Pending, r ref) {
 	c := s.at(r)
-	to.Write(c.headBytes(int(s.sizes[r.page()])))
+	to.Write(c.headBytes(s.chunkSize(r)))
 	for piece := c.firstPiece(); piece != 0; {
 		pc := s.at(piece)
 		to.Write(pc.pieceBytes())

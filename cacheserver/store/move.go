@@ -102,18 +102,20 @@ func (s *Store) MoveStep() (more, busy bool) {
 	s.moveItems(m, now)
 	k, p := m.src, &s.pages[m.page]
 	k.mu.Lock()
-	gone := p.owner.Load() != uint32(k.id) || !p.draining
-	waiting := uint64(p.used)
-	if !gone && (m.gentle || now >= m.until) {
+	gone := p.owner.Load() != uint32(k.id) || !p.draining // and then not this class's to look at
+	switch {
+	case gone:
+	case m.gentle || now >= m.until:
 		p.draining = false
 		if p.hasRoom() {
 			s.enterRoom(k, m.page)
 		}
 		m.running = false
+	default:
+		m.stats.BusyItems += uint64(p.used)
 	}
 	k.mu.Unlock()
 	if m.running && !gone {
-		m.stats.BusyItems += waiting
 		return true, true
 	}
 	s.endMove(m, gone)
@@ -257,7 +259,7 @@ const (
 func (s *Store) prepareSpare(m *pageMove, l lying, now uint32) spare {
 	size := s.at(l.at).need(s, l.at == l.head)
 	if m.spare != 0 {
-		if int(s.sizes[m.spare.page()]) >= size {
+		if s.chunkSize(m.spare) >= size {
 			return spareReady
 		}
 		s.giveChunk(m.spare)

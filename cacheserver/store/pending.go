@@ -34,7 +34,7 @@ func (s *Store) Alloc(key []byte, flags uint32, exptime int64, size int) (Pendin
 func (s *Store) pendingFor(r ref, c chunk, hash uint64) Pending {
 	return Pending{
 		s: s, c: c, r: r, hash: hash,
-		rest:      c.headBytes(int(s.sizes[r.page()])),
+		rest:      c.headBytes(s.chunkSize(r)),
 		remaining: c.valueLen(),
 		nextPiece: c.firstPiece(),
 	}

@@ -215,7 +215,7 @@ func (s *Store) restoreItem(r ref, c chunk) error {
 	if state&bitChained != 0 {
 		size -= c.valueLen()
 	}
-	if state&bitLinked == 0 || state&refMask != 1 || size > int(s.sizes[r.page()]) {
+	if state&bitLinked == 0 || state&refMask != 1 || size > s.chunkSize(r) {
 		return fmt.Errorf("its item %x makes no sense", r)
 	}
 	s.noteRestored(r, c)

@@ -114,10 +114,12 @@ const (
 // an item never change between its Commit and its end, so whoever keeps it from ending (by a reference, by the stripe while it is
 // linked, by the class while it is in the list) may read them.
 type Store struct {
-	cfg     Config
-	seed    maphash.Seed
-	slabs   *region  // the pages
-	sizes   []uint32 // of each page's chunks in bytes, by page number; constant while a chunk of the page is in use
+	cfg   Config
+	seed  maphash.Seed
+	slabs *region // the pages
+	// sizes is what each page's chunks have in bytes, by page number; constant while a chunk of the page is in use. That one is in use is
+	// told by its state word, outside of Go's heap, where the race detector sees nothing: hence atomic.
+	sizes   []atomic.Uint32
 	pages   []page
 	pool    pool
 	classes []class // by number; the first, 0, is not used
@@ -164,7 +166,7 @@ func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 		s.slabs.adviseHuge()
 		s.index.region.adviseHuge()
 	}
-	s.sizes = make([]uint32, reserved+1)
+	s.sizes = make([]atomic.Uint32, reserved+1)
 	s.pages = make([]page, reserved+1)
 	s.pool.taken = min(cfg.Taken, cfg.MemoryLimit)
 	s.pool.init(int((cfg.MemoryLimit-s.pool.taken)>>pageShift), reserved)
