@@ -3,7 +3,6 @@ package fill
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -339,7 +338,7 @@ func (f *Filler) stream(fl *flight, body io.Reader) error {
 				return werr
 			}
 		}
-		if errors.Is(err, io.EOF) && err == io.EOF {
+		if err == io.EOF { // itself: a body that was cut short may wrap it
 			return nil
 		}
 		if err != nil {

@@ -165,7 +165,6 @@ func (o *httpOrigin) response(hr *http.Response, b *body) *Response {
 func (o *httpOrigin) Close() error {
 	o.closed.Store(true)
 	o.links.close()
-	o.transport.CloseIdleConnections()
 	return nil
 }
 
