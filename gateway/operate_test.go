@@ -123,6 +123,24 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// `gateway purge` says how many pages it has taken away.
+func TestPurgeCommand(t *testing.T) {
+	g := runGateway(t, "", htmlPage)
+	for _, page := range []string{"/a", "/b", "/c"} {
+		if !g.hits(page) {
+			t.Fatal("not kept")
+		}
+	}
+	for _, tt := range []struct{ flags, want string }{
+		{"--url /a", "1 page purged\n"}, {"--url /a", "0 pages purged\n"}, {"--prefix /", "2 pages purged\n"},
+	} {
+		code, out, errs := command(t, append([]string{"purge", "--admin", g.admin}, strings.Fields(tt.flags)...)...)
+		if code != 0 || out != tt.want {
+			t.Errorf("%s: exit code %d: %s%s", tt.flags, code, out, errs)
+		}
+	}
+}
+
 // A gateway whose cache server is gone is ready all the same, and says so.
 func TestReadiness(t *testing.T) {
 	g := runGateway(t, "cache: {servers: [\""+realproc.FreeAddr(t)+"\"]}\n", htmlPage)

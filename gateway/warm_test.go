@@ -105,12 +105,12 @@ func newWarmSite(t *testing.T) (*warmSite, *running) {
 func TestWarmBySitemap(t *testing.T) {
 	s, g := newWarmSite(t)
 	code, out, errs := warmRun(t, g, "https://www.example.com/sitemap.xml")
-	want := "4 pages: 0 were in the cache, 2 are stored now, 2 are not stored, 0 failed\n" +
+	want := "4 pages: 0 in the cache already, 2 stored now, 2 not stored, 0 failed\n" +
 		"  not stored      1  no-freshness\n  not stored      1  set-cookie\n"
 	if out != want {
 		t.Errorf("%d: %s%s\nwant %s", code, out, errs, want)
 	}
-	if code != 0 || !strings.Contains(errs, "2 URLs of other hosts (elsewhere.example) are left out") {
+	if code != 0 || !strings.Contains(errs, "left out 2 URLs of other hosts (elsewhere.example)") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	for _, target := range []string{"/a?x=1&y=2", "/b"} {
@@ -132,7 +132,7 @@ func TestWarmBySitemap(t *testing.T) {
 	if asked["/image.png"] != 0 || s.other.Load() != 0 {
 		t.Errorf("%v, %d for other hosts", asked, s.other.Load())
 	}
-	if _, out, _ := warmRun(t, g, "https://www.example.com/sitemap.xml"); !strings.Contains(out, "2 were in the cache") {
+	if _, out, _ := warmRun(t, g, "https://www.example.com/sitemap.xml"); !strings.Contains(out, "2 in the cache already") {
 		t.Errorf("the second time: %s", out)
 	}
 }
@@ -146,7 +146,7 @@ func TestWarmByList(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := warmRun(t, g, "--site", "https://www.example.com", "--timeout", "500ms", list)
-	if code != 1 || !strings.HasPrefix(out, "6 pages: 0 were in the cache, 2 are stored now, 0 are not stored, 4 failed\n") {
+	if code != 1 || !strings.HasPrefix(out, "6 pages: 0 in the cache already, 2 stored now, 0 not stored, 4 failed\n") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
 	for _, want := range []string{

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
@@ -83,7 +85,7 @@ func (f *Filler) explainVariant(ctx context.Context, w io.Writer, r *Explained, 
 }
 
 func explainPage(w io.Writer, p *page.Page, now time.Time) {
-	fmt.Fprintf(w, "stored    status %d, %d bytes", p.Status, len(p.Body))
+	fmt.Fprintf(w, "stored    status %d, %s", p.Status, english.Plural(len(p.Body), "byte", ""))
 	for c, coded := range p.Coded {
 		if coded != nil {
 			fmt.Fprintf(w, ", %d in %s", len(coded), page.Coding(c))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/pflag"
 
 	"pagegate/internal/admin"
@@ -63,7 +64,7 @@ func purgeCommand(ctx context.Context, name config.Program, args []string, stdou
 		fmt.Fprintf(stderr, "%s purge: %v\n", name, err)
 		return exitFailed
 	}
-	fmt.Fprintf(stdout, "%d pages purged\n", n)
+	fmt.Fprintf(stdout, "%s purged\n", english.Plural(n, "page", ""))
 	return exitOK
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -38,8 +39,8 @@ func warmCommand(ctx context.Context, name config.Program, args []string, stdout
 		return exitFailed
 	}
 	if pages.Foreign > 0 {
-		fmt.Fprintf(stderr, "%s warm: %d URLs of other hosts (%s) are left out; --site names a host that is to be asked too\n",
-			name, pages.Foreign, pages.OneOf)
+		fmt.Fprintf(stderr, "%s warm: left out %s of other hosts (%s); --site names a host that is to be asked too\n",
+			name, english.Plural(pages.Foreign, "URL", ""), pages.OneOf)
 	}
 	done, finish := progress(stderr, len(pages.URLs))
 	result := w.Run(ctx, pages.URLs, done)
@@ -51,7 +52,7 @@ func warmCommand(ctx context.Context, name config.Program, args []string, stdout
 	tellFailures(stderr, result)
 	fmt.Fprint(stdout, result)
 	if left > 0 {
-		fmt.Fprintf(stderr, "%s warm: interrupted; %d pages were not asked for\n", name, left)
+		fmt.Fprintf(stderr, "%s warm: interrupted before %s had been asked for\n", name, english.Plural(left, "page", ""))
 	}
 	if left > 0 || !result.OK() {
 		return exitFailed

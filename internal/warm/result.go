@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/dunglas/httpsfv"
+	"github.com/dustin/go-humanize/english"
 )
 
 // fate is what became of a page.
@@ -77,8 +78,8 @@ func (r *Result) OK() bool { return len(r.Failed) == 0 }
 // String is the result in a line or some.
 func (r *Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d pages: %d were in the cache, %d are stored now, %d are not stored, %d failed\n",
-		r.Pages(), r.Hits, r.Stored, sum(r.NotStored), sum(r.Failed))
+	fmt.Fprintf(&b, "%s: %d in the cache already, %d stored now, %d not stored, %d failed\n",
+		english.Plural(r.Pages(), "page", ""), r.Hits, r.Stored, sum(r.NotStored), sum(r.Failed))
 	for _, list := range []struct {
 		name string
 		of   map[string]int
