@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -68,6 +73,37 @@ func TestSources(t *testing.T) {
 			t.Errorf("%q:\n%s\nwant %s", tt.source, strings.Join(got, " "), tt.want)
 		}
 	}
+}
+
+// serves is a client's transport that answers by itself.
+type serves func(*http.Request) (*http.Response, error)
+
+func (s serves) RoundTrip(r *http.Request) (*http.Response, error) { return s(r) }
+
+// The first request begins at once, and each further one when its turn has come.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(Options{Rate: 20, Concurrency: 2})
+		begun := time.Now()
+		var mu sync.Mutex
+		var times []time.Duration
+		w.client.Transport = serves(func(*http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, time.Since(begun))
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		})
+		pages := make([]*url.URL, 4)
+		for i := range pages {
+			pages[i] = &url.URL{Scheme: "http", Host: "www.example.com", Path: fmt.Sprint("/", i)}
+		}
+		if r := w.Run(t.Context(), pages, func() {}); r.Pages() != len(pages) {
+			t.Errorf("%v", r)
+		}
+		if want := []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 150 * time.Millisecond}; !slices.Equal(times, want) {
+			t.Errorf("they began at %v, want %v", times, want)
+		}
+	})
 }
 
 // What unpacks to more than a sitemap may have is given up, wherever it comes from.
