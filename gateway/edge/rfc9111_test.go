@@ -30,7 +30,7 @@ type step struct {
 	target string        // /a if empty
 	send   []string      // fields of the request
 	reply  []string      // fields of the backend's answer
-	status int           // of the backend's answer, 200 if 0; -1 for none at all
+	status int           // of the backend's answer, 200 if 0; -1 for none at all, -2 where it cannot be reached
 	body   string        // of the backend's answer, "body N" for the Nth request if empty
 
 	// What has to come.
@@ -150,7 +150,8 @@ func (b *script) Fetch(_ context.Context, r *origin.Request) (*origin.Response, 
 	defer b.mu.Unlock()
 	b.asked = r
 	if b.step.status < 0 {
-		return nil, &origin.Error{Kind: origin.KindProtocol, Err: errors.New("closed")}
+		kind := map[int]origin.Kind{-1: origin.KindProtocol, -2: origin.KindConnect}[b.step.status]
+		return nil, &origin.Error{Kind: kind, Err: errors.New("as the scenario has it")}
 	}
 	body := b.step.body
 	if body == "" {

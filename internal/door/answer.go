@@ -172,8 +172,8 @@ func storedMark(a *fill.Answer) string {
 	return ""
 }
 
-// WriteError answers a request whose backend gave nothing: 504 if it was too slow, 400 if the request cannot be sent on,
-// else 502.
+// WriteError answers a request whose backend gave nothing: 504 if it was too slow, or cannot be reached to confirm a page that
+// requires it; 400 if the request cannot be sent on; else 502.
 func WriteError(ctx *fasthttp.RequestCtx, err error) {
 	status, what, detail := http.StatusBadGateway, "The backend's answer is not valid HTTP.", "backend-failed"
 	var oe *origin.Error
@@ -186,6 +186,9 @@ func WriteError(ctx *fasthttp.RequestCtx, err error) {
 		switch oe.Kind {
 		case origin.KindConnect:
 			what = "The backend cannot be reached."
+			if errors.Is(err, fill.ErrNotValidated) {
+				status = http.StatusGatewayTimeout
+			}
 		case origin.KindTimeout:
 			status, what = http.StatusGatewayTimeout, "The backend does not answer in time."
 		case origin.KindRequest:

@@ -127,6 +127,10 @@ type Options struct {
 // 5.2.1.7).
 var ErrNotCached = errors.New("fill: not in the cache")
 
+// ErrNotValidated says that the page in the cache is not to be used before the backend has confirmed it, and that the backend
+// cannot be reached (RFC 9111, section 5.2.2.2). It comes with the *origin.Error.
+var ErrNotValidated = errors.New("fill: the page in the cache has to be confirmed")
+
 // Filler is the miss path. Any number of goroutines may call Serve at once.
 type Filler struct {
 	o         Options
@@ -195,7 +199,7 @@ const maxHops = 4
 
 // Serve answers a request. ctx bounds a pass and the wait for a flight; a flight itself goes on for whoever else waits, and
 // has a goroutine of its own for that, unless ctx never ends.
-// An error is an *origin.Error, ErrNotCached or ctx's.
+// An error is an *origin.Error, alone or with ErrNotValidated, ErrNotCached or ctx's.
 func (f *Filler) Serve(ctx context.Context, r *Request) (*Answer, error) {
 	f.complete(r)
 	if why, pass := f.mustPass(r); pass {

@@ -30,7 +30,7 @@ func (f *Filler) head(ctx context.Context, r *Request, l *leg) (*Answer, error) 
 		}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, unanswered(err, &old)
 	}
 	if found && resp.Status == http.StatusOK {
 		f.freshenByHead(fl, e, &old, &fetched{resp: resp, header: header, sent: sent, took: max(0, f.o.Now().Sub(sent))})

@@ -3,6 +3,8 @@ package fill
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -108,11 +110,21 @@ func (f *Filler) ask(fl *flight, e *errand, old *page.Page, land func()) (rest f
 		land()
 	case err != nil:
 		land()
-		fl.end(err)
+		fl.end(unanswered(err, old))
 	default:
 		return f.publish(fl, e, &fetched, land)
 	}
 	return nil
+}
+
+// unanswered is what those who wait are told of a fetch that failed and left nothing to be used. old.Status is 0 when there is
+// no old page.
+func unanswered(err error, old *page.Page) error {
+	var e *origin.Error
+	if errors.As(err, &e) && e.Kind == origin.KindConnect && policy.MustValidate(old) {
+		return fmt.Errorf("%w: %w", ErrNotValidated, err)
+	}
+	return err
 }
 
 // failing lists the statuses that count as the backend's failure (RFC 5861, section 4).

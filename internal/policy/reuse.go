@@ -78,6 +78,17 @@ func (p *Policy) StaleOnFailure(now time.Time, pg *page.Page, w *Wishes) bool {
 	return pg.UsableStale(now)
 }
 
+// MustValidate tells whether a stored page, which is stale, says that it is not to be used before the backend has confirmed
+// it, and that a cache which cannot reach the backend should answer with 504 (RFC 9111, sections 5.2.2.2, 5.2.2.8 and
+// 5.2.2.10).
+func MustValidate(pg *page.Page) bool {
+	if pg.Mark() || !pg.NoStale {
+		return false
+	}
+	cc := effective(pg.HTTPHeader())
+	return cc.has(ccMustRevalidate | ccProxyRevalidate | ccSMaxAge)
+}
+
 // earlyReach is how many times the backend's time before the end of its freshness a page may be chosen for a refresh; the
 // chance is less than one in 20,000 before.
 const earlyReach = 10

@@ -55,6 +55,10 @@ func TestCacheServerDiesAndComesBack(t *testing.T) {
 func TestBackendGone(t *testing.T) {
 	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=1")
+		if r.URL.Path == "/confirmed" {
+			w.Header().Set("Cache-Control", "max-age=1, must-revalidate")
+			w.Header().Set("Etag", `"1"`)
+		}
 		htmlPage(w, r)
 	})
 	cache, _ := startCache(t, "cacheserver")
@@ -62,6 +66,9 @@ func TestBackendGone(t *testing.T) {
 	nginx := startNginx(t, cache, filler)
 	gateway, _ := startGateway(t, b.URL)
 	fetchHit(t, gateway, "/a")
+	for _, door := range []string{nginx, gateway} {
+		fetchHit(t, door, "/confirmed")
+	}
 	b.Close()
 	for _, door := range []string{nginx, gateway} {
 		if a := fetch(t, door, "/never-seen"); a.status != 502 || !strings.Contains(a.body, "backend cannot be reached") {
@@ -76,6 +83,10 @@ func TestBackendGone(t *testing.T) {
 		}
 		return strings.Contains(a.header.Get("Cache-Status"), "backend-failed")
 	})
+	// One that has to be confirmed does not.
+	for _, door := range []string{nginx, gateway} {
+		realproc.WaitFor(t, 10*time.Second, "the page that has to be confirmed to be stale", func() bool { return fetch(t, door, "/confirmed").status == 504 })
+	}
 }
 
 // A backend that says half a page and is silent: nothing is stored, nobody waits for ever.
