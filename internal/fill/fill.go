@@ -96,6 +96,8 @@ type Options struct {
 	Log     zerolog.Logger
 	// Hosts says which Host a shared fill is sent with.
 	Hosts Hosts
+	// Backend is the backend's own address, "http://127.0.0.1:9000", which visitors are not told; "" for one that has none.
+	Backend string
 	// Scheme is what clients use, told to the backend as X-Forwarded-Proto; default "http".
 	Scheme string
 	// KeyFields names the request fields that the page key depends on; a shared fill carries them to the backend.
@@ -139,6 +141,7 @@ type Filler struct {
 	storer    *storer
 	coder     *coder
 	purges    *purge.Log    // this process's own
+	address   address       // the backend's own
 	refreshes chan struct{} // holds one token for each refresh behind a visitor
 	local     bool          // the cache is in this process: writing to it takes no wait
 
@@ -163,7 +166,7 @@ func New(o Options) *Filler {
 	if o.Purges == nil {
 		o.Purges = new(purge.Log)
 	}
-	f := &Filler{o: o, purges: o.Purges, refreshes: make(chan struct{}, o.Refreshes)}
+	f := &Filler{o: o, purges: o.Purges, address: newAddress(o.Backend, o.Scheme), refreshes: make(chan struct{}, o.Refreshes)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.flights.base = f.ctx
 	f.flights.byKey = make(map[string]*flight)
@@ -384,13 +387,16 @@ func (f *Filler) pass(ctx context.Context, r *Request, why policy.Reason) (*Answ
 	}, nil
 }
 
-// fetch asks the backend and counts what it did.
+// fetch asks the backend and counts what it did. The answer does not name the backend's own address.
 func (f *Filler) fetch(ctx context.Context, r *origin.Request) (*origin.Response, error) {
 	start := time.Now()
 	resp, err := f.o.Origin.Fetch(ctx, r)
 	f.o.Metrics.BackendSeconds.Observe(time.Since(start).Seconds())
 	if err != nil && origin.Blames(err) || err == nil && resp.Status >= http.StatusInternalServerError {
 		f.o.Metrics.BackendErrors.Inc()
+	}
+	if err == nil {
+		f.address.conceal(resp.Header)
 	}
 	return resp, err
 }

@@ -66,6 +66,7 @@ func fillOptions(c *config.Config, from origin.Origin, cache pagecache.Cache, po
 		Metrics:      m,
 		Log:          log,
 		Hosts:        hosts(c),
+		Backend:      ownAddress(c),
 		Scheme:       c.Scheme,
 		KeyFields:    key.FieldNames(),
 		Codings:      codings(c),
@@ -93,6 +94,20 @@ func hosts(c *config.Config) fill.Hosts {
 		h.Canonical = c.Hosts[0]
 	}
 	return h
+}
+
+// ownAddress is what the backend may call itself by: its URL, or the Host that it is sent where that is not the site's name.
+func ownAddress(c *config.Config) string {
+	u, err := url.Parse(c.Backend)
+	switch {
+	case err != nil:
+		return ""
+	case u.Scheme == "http+unix" && len(c.Hosts) == 0:
+		return "http://" + hosts(c).Canonical
+	case u.Scheme == "http", u.Scheme == "https":
+		return u.Scheme + "://" + u.Host
+	}
+	return ""
 }
 
 // withoutSecret is a URL for the log.
