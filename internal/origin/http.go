@@ -44,7 +44,7 @@ func newHTTPOrigin(b bounds, scheme, host string, d dialer, o Options) *httpOrig
 		host:      host,
 		plainHost: validHost(host) && !strings.Contains(host, "%"), // no zone, and none of other alphabets
 		dial:      d.dial,
-		links:     idleLinks{most: o.MaxIdleConns, keep: o.KeepIdle},
+		links:     idleLinks{keep: o.KeepIdle},
 	}
 	if scheme == "https" {
 		from.dial = tlsDialer{dialer: d, config: o.TLS}.dial

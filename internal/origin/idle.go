@@ -76,13 +76,13 @@ func (l *link) silent() bool {
 	return err == nil && silent
 }
 
-// idleLinks are the links without an exchange.
+// idleLinks are the links without an exchange. The one that became idle last is used first, so that as many stay in use as
+// there are exchanges at once, and the surplus of a busier time is closed when nobody has used it for long enough.
 type idleLinks struct {
-	most int
 	keep time.Duration
 
 	mu     sync.Mutex
-	links  []*link // in the order in which they became idle; the last is used first
+	links  []*link // in the order in which they became idle
 	expiry *time.Timer
 	closed bool
 }
@@ -111,7 +111,7 @@ func (i *idleLinks) take() *link {
 func (i *idleLinks) put(l *link) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed || len(i.links) >= i.most {
+	if i.closed {
 		l.Close()
 		return
 	}

@@ -25,10 +25,9 @@ type Options struct {
 	// IdleTimeout bounds each wait for more of a body, in either direction; default 30 s. A body that flows may take
 	// as long as it likes.
 	IdleTimeout time.Duration
-	// MaxIdleConns bounds the unused connections that are kept; default 64. Connections in use are not bounded here.
-	MaxIdleConns int
-	// KeepIdle is how long an unused connection is kept; default 30 s. A backend that closes earlier costs nothing but
-	// a POST now and then that meets the closing.
+	// KeepIdle is how long an unused connection is kept; default 30 s. Their number needs no bound of its own: there are no
+	// more than exchanges were under way at once within that time, which is the callers' to bound. A backend that closes
+	// earlier costs nothing.
 	KeepIdle time.Duration
 	// TLS is used for https; nil for the system's roots. The server's name is the backend URL's.
 	TLS *tls.Config
@@ -42,13 +41,12 @@ type Options struct {
 
 // withDefaults fills in what is zero.
 func (o Options) withDefaults() (Options, error) {
-	if min(o.ConnectTimeout, o.HeaderTimeout, o.IdleTimeout, o.KeepIdle, o.DemoDelay) < 0 || o.MaxIdleConns < 0 {
+	if min(o.ConnectTimeout, o.HeaderTimeout, o.IdleTimeout, o.KeepIdle, o.DemoDelay) < 0 {
 		return o, errors.New("origin: a negative bound")
 	}
 	setDefault(&o.ConnectTimeout, 2*time.Second)
 	setDefault(&o.HeaderTimeout, 30*time.Second)
 	setDefault(&o.IdleTimeout, 30*time.Second)
-	setDefault(&o.MaxIdleConns, 64)
 	setDefault(&o.KeepIdle, 30*time.Second)
 	setDefault(&o.DemoDelay, demo.DefaultDelay)
 	if o.Now == nil {
@@ -57,7 +55,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-func setDefault[T int | time.Duration](v *T, to T) {
+func setDefault(v *time.Duration, to time.Duration) {
 	if *v == 0 {
 		*v = to
 	}

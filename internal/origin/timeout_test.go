@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,6 +165,46 @@ func TestUnusedConnectionsAreClosed(t *testing.T) {
 		start := time.Now()
 		if kept := (<-closed).Sub(start); kept != 5*time.Second {
 			t.Errorf("kept for %v", kept)
+		}
+	})
+}
+
+// TestAsManyConnectionsAsAtOnce: as many exchanges as there were at once find a connection each. What a quieter time does not
+// use of them is closed.
+func TestAsManyConnectionsAsAtOnce(t *testing.T) {
+	const busy, quiet = 300, 3
+	synctest.Test(t, func(t *testing.T) {
+		var opened, closed atomic.Int64
+		from := piped(t, Options{KeepIdle: 5 * time.Second}, func(c *talk) {
+			opened.Add(1)
+			defer closed.Add(1)
+			for c.head() != "" {
+				time.Sleep(time.Second)
+				c.say(emptyOK)
+			}
+		})
+		atOnce := func(n int) {
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() {
+					if _, _, err := fetchAll(from, get("/")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		for range 3 {
+			atOnce(busy)
+		}
+		if n := opened.Load(); n != busy {
+			t.Errorf("%d connections for %d exchanges at once", n, busy)
+		}
+		for range 10 {
+			atOnce(quiet)
+		}
+		if opened.Load() != busy || closed.Load() != busy-quiet {
+			t.Errorf("%d connections were opened and %d closed; %d exchanges go on at once", opened.Load(), closed.Load(), quiet)
 		}
 	})
 }
