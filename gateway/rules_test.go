@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -22,34 +21,16 @@ type running struct {
 	t           *testing.T
 	addr, admin string
 	file        string // its configuration
-	log         *lockedBuffer
+	log         *realproc.Log
 
 	mu    sync.Mutex
 	asked []*http.Request
 }
 
-// lockedBuffer may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // runGateway starts the program with a configuration file; answer is the backend.
 func runGateway(t *testing.T, config string, answer http.HandlerFunc) *running {
 	t.Helper()
-	g := &running{t: t, addr: realproc.FreeAddr(t), admin: realproc.FreeAddr(t), log: &lockedBuffer{}}
+	g := &running{t: t, addr: realproc.FreeAddr(t), admin: realproc.FreeAddr(t), log: new(realproc.Log)}
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		g.asked = append(g.asked, r.Clone(context.Background()))

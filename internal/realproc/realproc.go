@@ -1,7 +1,6 @@
 package realproc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -95,24 +94,11 @@ type Proc struct {
 	Cmd  *exec.Cmd
 	done chan struct{} // closed when the program has ended
 	err  error         // what Wait returned; valid after done
-
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-// Write collects the program's output; it makes Proc the io.Writer of both of its streams.
-func (p *Proc) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
+	out  Log
 }
 
 // Output returns what the program has printed so far, standard output and error together.
-func (p *Proc) Output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
+func (p *Proc) Output() string { return p.out.String() }
 
 // Done is closed when the program has ended.
 func (p *Proc) Done() <-chan struct{} { return p.done }
@@ -161,7 +147,7 @@ func Start(tb testing.TB, name string, args ...string) *Proc {
 func StartCmd(tb testing.TB, cmd *exec.Cmd) *Proc {
 	tb.Helper()
 	p := &Proc{Cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p, p
+	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	// No Pdeathsig: it follows the thread that forked, and Go ends threads whose locked goroutine returns.
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start %s: %v", cmd.Path, err)

@@ -5,7 +5,6 @@ package browser
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -218,7 +217,7 @@ func codings(t *testing.T, browser context.Context, addr string) {
 		realproc.WaitFor(t, 20*time.Second, path+" from the cache as a client without codings is given it", func() bool {
 			text := script[string](b, fmt.Sprintf(`fetch(%q, {cache: "reload"}).then(r => r.text())`, path))
 			coded = coded || b.field(path, "Content-Encoding") != ""
-			return text == plain(t, addr, path) && strings.Contains(b.field(path, "Cache-Status"), "; hit")
+			return text == realproc.Get(t, "http://"+addr+path) && strings.Contains(b.field(path, "Cache-Status"), "; hit")
 		})
 	}
 	if !coded && !strings.Contains(b.field("/size/16k", "Cache-Status"), "nginx") {
@@ -271,7 +270,7 @@ func account(t *testing.T, browser context.Context, addr string) {
 			}
 		}
 	}
-	if text := plain(t, addr, "/account"); strings.Contains(text, "Ada") || strings.Contains(text, "Bob") {
+	if text := realproc.Get(t, "http://"+addr+"/account"); strings.Contains(text, "Ada") || strings.Contains(text, "Bob") {
 		t.Errorf("a client without cookies reads %q", text)
 	}
 	shared := stamp(stranger.open("/shop"))
@@ -281,20 +280,4 @@ func account(t *testing.T, browser context.Context, addr string) {
 	if got := get(ada, text); strings.Contains(got, "Ada") {
 		t.Errorf("logged out, she reads %q", got)
 	}
-}
-
-// plain is a page as a client without any coding is given it.
-func plain(t *testing.T, addr, path string) string {
-	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}, Timeout: time.Minute}
-	resp, err := client.Get("http://" + addr + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

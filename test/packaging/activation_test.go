@@ -3,9 +3,7 @@ package packaging
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -80,7 +78,7 @@ func TestSocketActivationAndReadiness(t *testing.T) {
 				t.Errorf("told %q when it was to tell that it is alive", got)
 			}
 			if tt.program != "cacheserver" {
-				if got := get(t, "http://"+admin+"/healthz"); got != "ok\n" {
+				if got := realproc.Get(t, "http://"+admin+"/healthz"); got != "ok\n" {
 					t.Errorf("the admin listener says %q", got)
 				}
 			}
@@ -99,23 +97,7 @@ func TestSocketActivationAndReadiness(t *testing.T) {
 	}
 }
 
-func askHTTP(t *testing.T, addr string) string { return get(t, "http://"+addr+"/shop/1") }
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
+func askHTTP(t *testing.T, addr string) string { return realproc.Get(t, "http://"+addr+"/shop/1") }
 
 func askMemcached(t *testing.T, addr string) string {
 	t.Helper()

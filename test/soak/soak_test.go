@@ -166,8 +166,8 @@ type usage struct{ goroutines, heap int64 }
 // measure asks a process for its goroutines and, after a collection, the bytes on its heap.
 func measure(t *testing.T, admin string) usage {
 	t.Helper()
-	get(t, admin, "/debug/pprof/heap?gc=1")
-	metrics := get(t, admin, "/metrics")
+	realproc.Get(t, "http://"+admin+"/debug/pprof/heap?gc=1")
+	metrics := realproc.Get(t, "http://"+admin+"/metrics")
 	return usage{metric(t, metrics, "go_goroutines"), metric(t, metrics, "go_memstats_heap_inuse_bytes")}
 }
 
@@ -178,27 +178,12 @@ func (s *stack) returned(t *testing.T, name, admin string, before usage) {
 	begun, now := time.Now(), measure(t, admin)
 	for deadline := begun.Add(2 * time.Minute); now.goroutines > before.goroutines+fewGoroutines || now.heap > before.heap+someHeap; now = measure(t, admin) {
 		if time.Now().After(deadline) {
-			t.Errorf("%s: %+v, before the load %+v:\n%s", name, now, before, get(t, admin, "/debug/pprof/goroutine?debug=1"))
+			t.Errorf("%s: %+v, before the load %+v:\n%s", name, now, before, realproc.Get(t, "http://"+admin+"/debug/pprof/goroutine?debug=1"))
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Logf("%s: %d goroutines and %d KiB of heap before, %d and %d after %v", name, before.goroutines, before.heap>>10, now.goroutines, now.heap>>10, time.Since(begun).Round(time.Second))
-}
-
-func get(t *testing.T, addr, path string) string {
-	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
-	resp, err := client.Get("http://" + addr + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func metric(t *testing.T, metrics, name string) int64 {
