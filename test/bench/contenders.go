@@ -240,19 +240,15 @@ func (s *stage) startCacheserver(ctx context.Context, dir string) (*process, err
 }
 
 func startOverCache(ctx context.Context, s *stage) (*contender, error) {
-	dir, err := s.folder()
-	if err != nil {
-		return nil, err
-	}
-	cache, err := s.startCacheserver(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	p, _, err := s.startDoor(ctx, "gateway", "--cache", "unix:"+cache.addr)
-	return oneAddr(p, cache), err
+	return s.startBeforeCacheserver(ctx, "gateway")
 }
 
 func startFiller(ctx context.Context, s *stage) (*contender, error) {
+	return s.startBeforeCacheserver(ctx, "filler")
+}
+
+// startBeforeCacheserver starts a door whose pages are on a cache server of its own.
+func (s *stage) startBeforeCacheserver(ctx context.Context, door string) (*contender, error) {
 	dir, err := s.folder()
 	if err != nil {
 		return nil, err
@@ -261,7 +257,7 @@ func startFiller(ctx context.Context, s *stage) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := s.startDoor(ctx, "filler", "--cache", "unix:"+cache.addr)
+	p, _, err := s.startDoor(ctx, door, "--cache", "unix:"+cache.addr)
 	return oneAddr(p, cache), err
 }
 

@@ -159,19 +159,11 @@ func storePages(cache *process, stock []stocked) error {
 }
 
 func startHAProxy(ctx context.Context, s *stage) (*contender, error) {
-	c := s.conf()
-	dir, err := s.folder()
+	file, addr, err := s.listening("haproxy.cfg")
 	if err != nil {
 		return nil, err
 	}
-	if c.Listen, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	file, err := c.write(dir, "haproxy.cfg")
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.launch(ctx, "haproxy", c.Listen, "haproxy", "-db", "-q", "-f", file)
+	p, err := s.launch(ctx, "haproxy", addr, "haproxy", "-db", "-q", "-f", file)
 	return oneAddr(p), err
 }
 
@@ -180,31 +172,31 @@ const unloggedTags = "-Begin,-End,-Link,-SessOpen,-SessClose,-ReqStart,-ReqMetho
 	"-ReqAcct,-VCL_call,-VCL_return,-Hit,-RespProtocol,-RespStatus,-RespReason,-RespHeader,-RespUnset,-Timestamp,-Filters"
 
 func startVarnish(ctx context.Context, s *stage) (*contender, error) {
-	c := s.conf()
-	dir, err := s.folder()
+	file, addr, err := s.listening("varnish.vcl")
 	if err != nil {
 		return nil, err
 	}
-	if c.Listen, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	file, err := c.write(dir, "varnish.vcl")
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.launch(ctx, "varnish", c.Listen, "varnishd", "-F", "-j", "none", "-n", filepath.Join(dir, "work"),
-		"-a", c.Listen, "-T", "none", "-f", file, "-s", "malloc,"+cacheMiB+"m",
+	p, err := s.launch(ctx, "varnish", addr, "varnishd", "-F", "-j", "none", "-n", filepath.Join(filepath.Dir(file), "work"),
+		"-a", addr, "-T", "none", "-f", file, "-s", "malloc,"+cacheMiB+"m",
 		"-p", "thread_pools="+strconv.Itoa(runtime.NumCPU()), "-p", "thread_pool_min=100", "-p", "thread_pool_max=1000",
 		"-p", "vsl_mask="+unloggedTags)
 	return oneAddr(p), err
 }
 
-// write expands a file of peers into a folder.
-func (c peerConf) write(dir, name string) (string, error) {
+// listening expands a file of peers, with an address of its own to listen on, into a folder of its own.
+func (s *stage) listening(name string) (file, addr string, err error) {
+	c := s.conf()
+	dir, err := s.folder()
+	if err != nil {
+		return "", "", err
+	}
+	if c.Listen, err = freeAddr(); err != nil {
+		return "", "", err
+	}
 	text, err := c.expand(name)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	file := filepath.Join(dir, name)
-	return file, os.WriteFile(file, []byte(text), 0o644)
+	file = filepath.Join(dir, name)
+	return file, c.Listen, os.WriteFile(file, []byte(text), 0o644)
 }
