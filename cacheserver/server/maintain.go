@@ -129,8 +129,6 @@ func (s *Server) maintain() {
 		}
 		for s.store.Maintain() && !s.pause(time.Millisecond) {
 		}
-		for s.cfg.Maintainer && s.store.Juggle() && !s.pause(time.Millisecond) {
-		}
 		s.crawlIfDue(&last)
 	}
 }

@@ -81,6 +81,7 @@ type Server struct {
 	events         events
 	prefixes       prefixes
 	crawler        crawler
+	juggles        atomic.Uint64  // lru_maintainer_juggles
 	tlsErrors      atomic.Uint64  // handshakes that failed
 	tlsSessions    atomic.Uint64  // handshakes that were no resumption
 	watching       sync.WaitGroup // goroutines of connections that no worker serves
@@ -165,6 +166,9 @@ func (s *Server) Serve() {
 	}
 	s.watching.Go(s.maintain)
 	s.watching.Go(s.movePages)
+	if s.cfg.Maintainer {
+		s.watching.Go(s.juggle)
+	}
 	accepting.Wait()
 	s.callers.closeAll()
 	for _, w := range s.workers {

@@ -42,6 +42,7 @@ func (s *Server) writeStats(o *output, what string, asking *caller) {
 		s.store.ResetStats()
 		s.prefixes.reset()
 		s.crawler.reset()
+		s.juggles.Store(0)
 		s.totalConns.Store(0)
 		s.rejected.Store(0)
 		s.listenDisabled.Store(0)
@@ -139,7 +140,7 @@ func (s *Server) generalStats(o *output) {
 		stat(o, "moves_to_warm", st.MovesToWarm)
 		stat(o, "moves_within_lru", st.MovesWithin)
 		stat(o, "direct_reclaims", st.DirectReclaims)
-		stat(o, "lru_bumps_dropped", 0) // a use is a mark in the item: there is no queue that could be full
+		stat(o, "lru_bumps_dropped", st.BumpsDropped)
 	}
 	if s.cfg.TLSRead != nil {
 		if s.cfg.TLSResumes {
@@ -172,7 +173,7 @@ func (s *Server) threadStats(o *output, st store.Stats, m store.MoveStats, crawl
 		stat(o, "lru_crawler_starts", crawler.starts)
 	}
 	if s.cfg.Maintainer {
-		stat(o, "lru_maintainer_juggles", st.Juggles)
+		stat(o, "lru_maintainer_juggles", s.juggles.Load())
 	}
 }
 

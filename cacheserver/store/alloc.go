@@ -37,7 +37,7 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		switch {
 		case page != 0 || !mayTake:
 		case v.cutTooSmall:
-			page = s.oldestPage(k)
+			page = s.oldestPage(k, true)
 		default:
 			page = s.donorPage()
 		}

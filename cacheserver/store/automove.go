@@ -68,7 +68,7 @@ func (s *Store) MovePages() {
 		pages = max(1, int(giver.pages.Load())/hurry)
 	}
 	for range pages {
-		if !s.movePage(s.oldestPage(giver), giver, taker, false) {
+		if !s.movePage(s.oldestPage(giver, false), giver, taker, false) {
 			return
 		}
 	}

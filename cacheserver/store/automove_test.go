@@ -30,7 +30,7 @@ func TestChangedSizeDoesNotStarve(t *testing.T) {
 					}
 				}
 				clock.add(1)
-				s.Juggle()
+				juggle(s)
 				s.MovePages()
 				if level == 1 && second < 9 && s.MoveStats().Moved > 0 {
 					t.Fatal("a page has moved before the want has lasted")

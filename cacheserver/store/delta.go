@@ -48,7 +48,7 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas, chosen uint64
 		pad(c.headBytes(s.chunkSize(old)), text)
 		newCAS = s.casOr(chosen)
 		c.setCAS(newCAS)
-		s.bump(old, c, now)
+		s.update(old, c, now)
 		st.mu.Unlock()
 		hits.countDelta(decr)
 		return value, newCAS, Stored, false

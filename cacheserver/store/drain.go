@@ -146,8 +146,8 @@ func (s *Store) lastDead(k *class, now uint32) victim {
 }
 
 // donorPage returns the page that is given up for a class that has nothing to evict: of the class with the most pages
-// among those that have items, the page of the least recently used one. 0 if there is none. A page without any
-// linked item's head is never chosen: what lies there is held by readers and writers, or are pieces, which go with their heads.
+// among those that have items, the page of the least recently used one. 0 if there is none. A page with temporary items is not, nor one without any
+// linked item's head: what lies there is held by readers and writers, or are pieces, which go with their heads.
 // The caller holds no lock.
 func (s *Store) donorPage() uint32 {
 	best, most := uint32(0), int32(0)
@@ -156,31 +156,55 @@ func (s *Store) donorPage() uint32 {
 		if k.pages.Load() <= most {
 			continue
 		}
-		if n := s.oldestPage(k); n != 0 {
+		if n := s.oldestPage(k, true); n != 0 {
 			best, most = n, k.pages.Load()
 		}
 	}
 	return best
 }
 
+// temporaryLooked is in how many pages a search looks for temporary items.
+const temporaryLooked = 4
+
 // oldestPage returns the page with the least recently used item of a class, 0 if there is none that is not being
-// emptied already. The caller holds no lock.
-func (s *Store) oldestPage(k *class) uint32 {
+// emptied already. With whole, the items in it may be evicted, all of them. The caller holds no lock.
+func (s *Store) oldestPage(k *class, whole bool) uint32 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	looked := 0
 	for _, from := range evictOrder {
 		r := k.lists[from].tail
 		for range searchMax {
 			if r == 0 {
 				break
 			}
-			if !s.pages[r.page()].draining {
-				return r.page()
+			if n := r.page(); !s.pages[n].draining {
+				if !whole || k.lists[temporary].count == 0 || !s.hasTemporary(n) {
+					return n
+				}
+				if looked++; looked == temporaryLooked {
+					return 0
+				}
 			}
 			r = s.at(r).lruPrev()
 		}
 	}
 	return 0
+}
+
+// hasTemporary tells whether a temporary item, or a piece of one, lies in a page. The caller holds the lock of the page's class.
+func (s *Store) hasTemporary(n uint32) bool {
+	for i := range s.pages[n].fresh {
+		c := s.at(makeRef(n, i))
+		if c.state().Load()&kindMask == kindPiece {
+			c = s.at(c.owner())
+		}
+		state := c.state().Load()
+		if state&(kindMask|bitLinked) == kindItem|bitLinked && segment(state>>segShift) == temporary {
+			return true
+		}
+	}
+	return false
 }
 
 // Maintain does a bounded piece of background work, some milliseconds at most, and says whether it is worth while to

@@ -40,7 +40,7 @@ func (e Entry) TTL() int64 {
 	return max(0, int64(e.c.exptime())-int64(e.now))
 }
 
-// Idle returns how many seconds ago the item was last used, exact to a minute.
+// Idle returns how many seconds ago the item was last used, as far as uses are noted: see use.go.
 func (e Entry) Idle() int64 { return age(e.c, e.now) }
 
 // SetExptime sets when the item expires, in unix seconds; 0 is never.
@@ -69,8 +69,7 @@ func (e Entry) SetWon() { e.c.state().Or(bitWon) }
 
 // Bump counts as a use of the item: it was fetched, and it moves forward in its LRU list.
 func (e Entry) Bump() {
-	e.c.markRead()
-	e.s.bump(e.r, e.c, e.now)
+	e.s.bump(e.hash, e.r, e.c, e.c.markRead(), e.now)
 }
 
 // CountTouch counts a change of the expiry as `touch`.

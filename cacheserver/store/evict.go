@@ -2,7 +2,7 @@ package store
 
 // The search for a victim starts at the tail of the cold list. It looks at searchDead items for a dead one before it
 // settles for the first live one; while it has found none that can be taken, it goes on for up to searchMax items there, and then
-// in the other lists. Temporary items are looked at before, but for dead ones only.
+// in the other lists. Temporary items are looked at before, for dead ones only.
 const (
 	searchDead      = 5
 	searchMax       = 40
@@ -31,7 +31,8 @@ func (v *victim) spare() {
 // recently used live one. The caller holds the class's lock, hence a stripe that somebody holds is passed over, not waited for.
 func (s *Store) findVictim(k *class, size int, now uint32) (v victim) {
 	p := s.lru.Load()
-	s.juggle(k, p, juggleForStore, forever, forever, now)
+	b := s.boundsOf(k, p)
+	s.juggle(k, p, juggleForStore, &b, now)
 	r := k.lists[temporary].tail
 	for i := 0; r != 0 && i < searchTemporary; i++ {
 		c := s.at(r)

@@ -53,7 +53,7 @@ func TestLeastRecentlyUsedGoesFirst(t *testing.T) {
 	clock := newClock()
 	s := newStore(t, Config{MemoryLimit: 3 << 20, Now: clock.now})
 	crowd(t, s, "a", 36)
-	clock.add(bumpInterval - 1)
+	clock.add(bumpInterval)
 	wantValue(t, s, "a0", pattern(0, 66_560)) // too early for a bump
 	clock.add(1)
 	wantValue(t, s, "a1", pattern(1, 66_560))
@@ -61,11 +61,11 @@ func TestLeastRecentlyUsedGoesFirst(t *testing.T) {
 	wantMiss(t, s, "a0")
 	wantValue(t, s, "a1", pattern(1, 66_560))
 	wantMiss(t, s, "a2")
-	if got := statsOf(s, 31); got.Evicted != 2 || got.EvictedUnfetched != 1 || got.EvictedTime != bumpInterval {
+	if got := statsOf(s, 31); got.Evicted != 2 || got.EvictedUnfetched != 1 || got.EvictedTime != bumpInterval+1 {
 		t.Errorf("%+v", got)
 	}
 	clock.add(10)
-	if got := statsOf(s, 31).Age; got != bumpInterval+10 {
+	if got := statsOf(s, 31).Age; got != bumpInterval+11 {
 		t.Errorf("age %d", got)
 	}
 }

@@ -96,7 +96,7 @@ func step(m *model, ops *script) {
 	case 13:
 		m.walk()
 	case 14:
-		m.s.Juggle()
+		juggle(m.s)
 	case 15:
 		m.s.SetLRU(LRU{Segmented: ops.byte()%2 == 0, Temporary: true, TemporaryTTL: int64(ops.byte() % 50)})
 	default:

@@ -96,25 +96,25 @@ func (c chunk) tryPin() bool {
 	}
 }
 
-// tryPinRead is tryPin for a reader, who leaves a mark that the item was read.
-func (c chunk) tryPinRead() bool {
+// tryPinRead is tryPin for a reader, who leaves a mark that the item was read. before is the state until then.
+func (c chunk) tryPinRead() (before uint32, ok bool) {
 	for {
 		state := c.state().Load()
 		if state&refMask == refMask {
-			return false
+			return state, false
 		}
 		if c.state().CompareAndSwap(state, markedRead(state)+1) {
-			return true
+			return state, true
 		}
 	}
 }
 
 // markRead leaves the mark without taking a reference.
-func (c chunk) markRead() {
+func (c chunk) markRead() (before uint32) {
 	for {
 		state := c.state().Load()
 		if c.state().CompareAndSwap(state, markedRead(state)) {
-			return
+			return state
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestWalk(t *testing.T) {
 	put(s, Set, "plain", pattern(1, 50), 0, 0, 0)
 	put(s, Set, "full", pattern(1, 100_000), 9, clock.now()+100, 0)
 	put(s, Set, "expired", pattern(1, 50), 0, clock.now()-1, 0)
-	clock.add(60)
+	clock.add(bumpInterval + 1)
 	wantValue(t, s, "plain", pattern(1, 50))
 	seen := map[string]ItemInfo{}
 	s.Walk(func(key []byte, it ItemInfo) bool {
@@ -91,7 +91,7 @@ func TestWalk(t *testing.T) {
 	})
 	start := int64(1_000_000)
 	want := map[string]ItemInfo{
-		"plain": {LastAccess: start + 60, Len: 50, Size: 32 + 5 + 50, Class: 1, Fetched: true},
+		"plain": {LastAccess: start + bumpInterval + 1, Len: 50, Size: 32 + 5 + 50, Class: 1, Fetched: true},
 		"full":  {Flags: 9, Exptime: start + 100, LastAccess: start, Len: 100_000, Size: 32 + 4 + 4 + 100_000, Class: 32},
 	}
 	if len(seen) != len(want) || seen["plain"] != want["plain"] || seen["full"] != want["full"] {

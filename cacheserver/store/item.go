@@ -68,12 +68,16 @@ func (s *Store) Get(key []byte) (Item, bool) {
 	st := s.index.stripe(hash)
 	st.mu.Lock()
 	r, c, current := s.findStale(st, hash, key, now)
-	if r == 0 || !c.tryPinRead() {
+	before, ok := uint32(0), r != 0
+	if ok {
+		before, ok = c.tryPinRead()
+	}
+	if !ok {
 		st.mu.Unlock()
 		return Item{}, false
 	}
 	if current {
-		s.bump(r, c, now)
+		s.bump(hash, r, c, before, now)
 	}
 	it := Item{s: s, c: c, cas: c.cas(), r: r, exptime: c.exptime()}
 	st.mu.Unlock()
@@ -87,10 +91,15 @@ func (s *Store) GetAndTouch(key []byte, exptime int64) (Item, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r, c := s.find(st, hash, key, now)
-	if r == 0 || !c.tryPinRead() {
+	if r == 0 {
+		return Item{}, false
+	}
+	before, ok := c.tryPinRead()
+	if !ok {
 		return Item{}, false
 	}
 	s.touch(r, c, exptime, now)
+	s.bump(hash, r, c, before, now)
 	return Item{s: s, c: c, cas: c.cas(), r: r, exptime: c.exptime()}, true
 }
 
@@ -105,15 +114,14 @@ func (s *Store) Touch(key []byte, exptime int64) Status {
 	if r == 0 {
 		return NotFound
 	}
-	c.markRead()
 	s.touch(r, c, exptime, now)
+	s.bump(hash, r, c, c.markRead(), now)
 	return Stored
 }
 
-// touch gives a linked item another expiry and counts as a use of it. The caller holds the stripe.
+// touch gives a linked item another expiry. The caller holds the stripe.
 func (s *Store) touch(r ref, c chunk, exptime int64, now uint32) {
 	s.setExptime(r, c, clampExptime(exptime), now)
-	s.bump(r, c, now)
 	s.classOf(r).hits.touches.Add(1)
 }
 

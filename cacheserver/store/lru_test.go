@@ -8,9 +8,17 @@ import (
 // segmented is memcached's default order of eviction.
 var segmented = LRU{Segmented: true}
 
+// juggle is a turn of the LRU maintainer for each class.
+func juggle(s *Store) (moved int) {
+	for id := range s.classes {
+		moved += s.JuggleClass(id)
+	}
+	return moved + s.JuggleBumps()
+}
+
 // juggleAll lets the segments settle.
 func juggleAll(s *Store) {
-	for s.Juggle() {
+	for juggle(s) > 0 {
 	}
 }
 
@@ -25,6 +33,10 @@ func TestScanPushesOutNothingThatIsReadAgain(t *testing.T) {
 			clock := newClock()
 			s := newStore(t, Config{MemoryLimit: 8 << 20, LRU: tt.lru, Now: clock.now})
 			value := pattern(1, 16_000) // 65 to a page
+			// What is warm has a share of what is there: a store that is all but empty would let it go cold.
+			for i := range 520 {
+				set(t, s, fmt.Sprint("before", i), value)
+			}
 			const favourites = 130
 			for i := range favourites {
 				set(t, s, fmt.Sprint("favourite", i), value)
@@ -41,7 +53,7 @@ func TestScanPushesOutNothingThatIsReadAgain(t *testing.T) {
 				set(t, s, fmt.Sprint("scanned", i), value)
 				get(s, fmt.Sprint("scanned", i))
 				clock.add(1)
-				s.Juggle()
+				juggle(s)
 			}
 			kept := 0
 			for i := range favourites {
@@ -103,13 +115,13 @@ func TestSegmentsOfAList(t *testing.T) {
 	clock.add(1_000)
 	juggleAll(s) // too long for warm ones too, but that they were read again
 	class31(t, s, 0, 3, 33, 0)
-	if got := statsOf(s, 31); got.MovesWithin != 0 || got.AgeWarm != 1_000 || got.Age != 1_100 {
+	if got := statsOf(s, 31); got.MovesWithin != 3 || got.AgeWarm != 1_000 || got.Age != 1_100 {
 		t.Errorf("%+v", got)
 	}
 	clock.add(2_000)
 	read(t, s, "a0") // the last of the warm ones
 	juggleAll(s)
-	if got := statsOf(s, 31); got.Warm != 3 || got.MovesWithin != 0 {
+	if got := statsOf(s, 31); got.Warm != 3 || got.MovesWithin != 4 {
 		t.Errorf("%+v", got)
 	}
 	checkInvariants(t, s, 0)
@@ -156,9 +168,97 @@ func TestTemporaryItems(t *testing.T) {
 	if got := statsOf(s, 31); got.Evicted != before || got.Reclaimed != 9 || got.Temporary != 0 {
 		t.Errorf("%+v", got)
 	}
-	expiring("short", 72, 60) // there is nobody else to go in the end
-	if got := statsOf(s, 31); got.Temporary != 36 || got.OutOfMemory != 0 {
+	expiring("short", 72, 60) // as many as there is room for
+	if got := statsOf(s, 31); got.Temporary != 36 || got.OutOfMemory != 36 {
 		t.Errorf("%+v", got)
+	}
+	set(t, s, "small", nil) // a class's first page is beyond the limit
+	for i := range 20_000 { // more than that, and never at the cost of another class's temporary ones
+		put(s, Set, fmt.Sprint("small", i), nil, 0, 0, 0)
+	}
+	if got := statsOf(s, 31); got.Temporary != 36 {
+		t.Errorf("%+v", got)
+	}
+	clock.add(60)
+	crowd(t, s, "c", 36)
+	checkInvariants(t, s, 0)
+}
+
+// TestPagesOfTemporaryItemsAreNotTaken: a class without anything to evict gets a page of another, but not one with temporary items.
+func TestPagesOfTemporaryItemsAreNotTaken(t *testing.T) {
+	for _, size := range []int{66_560, 300_000} { // in one chunk, and in several
+		clock := newClock()
+		s := newStore(t, Config{MemoryLimit: 6 << 20, SlabChunkMax: 128 << 10, Now: clock.now, LRU: LRU{Segmented: true, Temporary: true, TemporaryTTL: 60}})
+		put(s, Set, "temporary", pattern(0, size), 0, clock.now()+30, 0)
+		for i := range 200 {
+			set(t, s, fmt.Sprint("a", i), pattern(i, size))
+		}
+		var held []Item
+		for i := 0; s.Stats().PagesDrained == 0; i++ { // a class of which all is held has nothing to evict
+			key := fmt.Sprint("held", i)
+			set(t, s, key, pattern(i, 40_000))
+			it, ok := s.Get([]byte(key))
+			if !ok {
+				t.Fatal(key)
+			}
+			held = append(held, it)
+		}
+		wantValue(t, s, "temporary", pattern(0, size))
+		for _, it := range held {
+			it.Release()
+		}
+		checkInvariants(t, s, 0)
+	}
+}
+
+// TestColdItemsThatAreReadAgain are warm the next time that somebody collects them, and have their time of access from then.
+func TestColdItemsThatAreReadAgain(t *testing.T) {
+	clock := newClock()
+	s := newStore(t, Config{MemoryLimit: 3 << 20, Now: clock.now, LRU: segmented})
+	crowd(t, s, "a", 31)
+	juggleAll(s)
+	class31(t, s, 6, 0, 25, 0)
+	clock.add(5)
+	read(t, s, "a0", "a20") // neither at the end of the list nor at its beginning
+	wantValue(t, s, "a1", pattern(1, 66_560))
+	s.Delete([]byte("a20"))
+	clock.add(5)
+	if n := s.JuggleBumps(); n != 2 {
+		t.Errorf("%d items, want 2", n)
+	}
+	class31(t, s, 6, 1, 23, 0)
+	age := func(key string) (idle int64) {
+		s.Edit([]byte(key), func(e Entry) { idle = e.Idle() })
+		return idle
+	}
+	if a, b := age("a0"), age("a1"); a != 0 || b != 10 {
+		t.Errorf("last used %d and %d seconds ago, want 0 and 10", a, b)
+	}
+	read(t, s, "a29") // hot: at its second read
+	if got := age("a29"); got != 0 {
+		t.Errorf("last used %d seconds ago", got)
+	}
+	checkInvariants(t, s, 0)
+}
+
+// TestTooManyBumps: what finds no room in the queue is counted, and spared from eviction all the same.
+func TestTooManyBumps(t *testing.T) {
+	s := newStore(t, Config{MemoryLimit: 32 << 20, LRU: segmented})
+	const items = 2 * bumpQueues * bumpsMax
+	for i := range items {
+		set(t, s, fmt.Sprint(i), nil)
+	}
+	juggleAll(s)
+	for i := range items {
+		read(t, s, fmt.Sprint(i))
+	}
+	got := s.Stats()
+	if n := s.JuggleBumps(); n > bumpQueues*bumpsMax || n < bumpQueues*bumpsMax/2 || got.BumpsDropped < items/4 {
+		t.Errorf("%d items became warm, %d were dropped", n, got.BumpsDropped)
+	}
+	s.JuggleClass(1)
+	if after := statsOf(s, 1); after.Warm < bumpQueues*bumpsMax/2 || after.Evicted != 0 {
+		t.Errorf("%+v", after)
 	}
 	checkInvariants(t, s, 0)
 }

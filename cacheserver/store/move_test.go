@@ -229,7 +229,7 @@ func TestMoveWhileInUse(t *testing.T) {
 			}
 			if i%50 == 0 {
 				s.MovePages()
-				s.Juggle()
+				juggle(s)
 			}
 		}
 	})

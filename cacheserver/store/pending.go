@@ -117,6 +117,9 @@ func (p *Pending) CommitOn(t Terms) (Status, uint64) {
 	old, oldChunk := s.find(st, p.hash, p.c.key(), now)
 	status := s.mayStore(t, old, oldChunk)
 	if status != Stored {
+		if t.Mode == Add && old != 0 {
+			s.update(old, oldChunk, now)
+		}
 		s.unref(p.r, p.c)
 		return status, 0
 	}

@@ -107,7 +107,7 @@ func checkAgainstModel(rt *rapid.T, t *testing.T, cfg Config) {
 		"lru": op(func(rt *rapid.T) {
 			s.SetLRU(LRU{Segmented: rapid.Bool().Draw(rt, "segmented"), Temporary: true, TemporaryTTL: rapid.Int64Range(0, 50).Draw(rt, "temporary")})
 		}),
-		"juggle": op(func(*rapid.T) { s.Juggle() }),
+		"juggle": op(func(*rapid.T) { juggle(s) }),
 		"walk":   op(func(*rapid.T) { m.walk() }),
 		"restart": op(func(rt *rapid.T) {
 			if cfg.File == "" {

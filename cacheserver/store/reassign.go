@@ -33,7 +33,7 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 		s.grant(&s.classes[dst], false)
 		return Reassigned
 	}
-	if k := &s.classes[src]; k.pages.Load() > 1 && s.moving.start(s, s.oldestPage(k), k, &s.classes[dst], false) {
+	if k := &s.classes[src]; k.pages.Load() > 1 && s.moving.start(s, s.oldestPage(k, false), k, &s.classes[dst], false) {
 		return Reassigned
 	}
 	return ReassignNoSpare

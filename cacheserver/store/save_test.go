@@ -57,8 +57,7 @@ func TestSave(t *testing.T) {
 	s.Edit([]byte("flags"), func(e Entry) { e.SetStale() })
 	crowd(t, s, "a", 20)
 	read(t, s, "a3")
-	for s.Juggle() {
-	}
+	juggleAll(s)
 	before := statsOf(s, 31)
 	held, _ := s.Get([]byte("a5"))
 	unfinished, err := s.Alloc([]byte("unfinished"), 0, 0, 1_500_000)

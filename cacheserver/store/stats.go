@@ -25,7 +25,7 @@ type Stats struct {
 	MovesToCold      uint64 // moves_to_cold, and so on: items that changed their segment
 	MovesToWarm      uint64
 	MovesWithin      uint64 // moves_within_lru: warm items that stay because they were read again
-	Juggles          uint64 // lru_maintainer_juggles: calls of Juggle
+	BumpsDropped     uint64 // lru_bumps_dropped: cold items that were read again, and stay cold since too many were
 	GetExpired       uint64 // get_expired: look-ups that found an expired item
 	GetFlushed       uint64 // get_flushed: look-ups that found a flushed item
 	StaleHits        uint64 // stale_hits: look-ups within the stale window that got the old value
@@ -97,7 +97,7 @@ type Class struct {
 
 // Stats returns the figures of the store. It takes every lock in turn, each for a moment.
 func (s *Store) Stats() Stats {
-	st := Stats{PagesDrained: s.drained.Load(), Juggles: s.juggles.Load()}
+	st := Stats{PagesDrained: s.drained.Load(), BumpsDropped: s.bumpsDropped()}
 	s.addIndexStats(&st)
 	for id := 1; id < len(s.classes); id++ {
 		k := &s.classes[id]

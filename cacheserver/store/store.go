@@ -106,6 +106,7 @@ const (
 //	stripe.mu  an item's place in the index, its expiry, CAS id and epoch, and the decision about what a key stands for
 //	class.mu   the class's LRU lists, free chunks and counters, and the pages that it owns; never two classes at once
 //	pool.mu    the pages that no class owns
+//	bumps.mu   some of the items that are to become warm ones
 //
 // The search for a victim goes the other way, from a class to a stripe, and therefore only tries the stripe's lock.
 // Nothing is allocated under a stripe's lock, because taking a page away from a class waits for stripes.
@@ -132,7 +133,7 @@ type Store struct {
 	}
 	onEvict  atomic.Pointer[func([]byte, ItemInfo)]
 	lru      atomic.Pointer[LRU]
-	juggles  atomic.Uint64
+	bumps    [bumpQueues]bumpQueue
 	mover    automover
 	sweep    atomic.Uint32 // page number at which the search for dead pages goes on
 	moving   pageMove
