@@ -22,7 +22,13 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	if v.Lend && gzipped(alias(p.Field("Content-Encoding"))) && !acceptsGzip(v.fields.acceptEncoding) {
 		return false
 	}
-	resp := &ctx.Response
+	setPageHead(&ctx.Response, p, now)
+	setPageBody(ctx, v, p)
+	return true
+}
+
+// setPageHead answers with a page's status and fields, and those that tell how it was kept.
+func setPageHead(resp *fasthttp.Response, p *page.Page, now time.Time) {
 	resp.SetStatusCode(p.Status)
 	dated := false
 	p.EachField(func(name, value []byte) {
@@ -51,6 +57,11 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 	if p.GzippedHere {
 		weaken(&resp.Header)
 	}
+}
+
+// setPageBody answers with the body, or with what of it the client asked for.
+func setPageBody(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page) {
+	resp := &ctx.Response
 	etag, modified := alias(p.Field("Etag")), alias(p.Field("Last-Modified"))
 	since := modified
 	if since == "" {
@@ -78,7 +89,6 @@ func WritePage(ctx *fasthttp.RequestCtx, v *Visit, p *page.Page, now time.Time) 
 			resp.SetBody(body)
 		}
 	}
-	return true
 }
 
 // setRange answers with parts of the plain body, and tells whether the request's Range is one to be followed.

@@ -153,9 +153,6 @@ func (p *Page) DecodeSplit(record, body []byte) error {
 	return nil
 }
 
-// IsWhole tells whether an item that begins with a record also holds the body.
-func IsWhole(item []byte) bool { return len(item) > recordFixed && item[4]&bitWhole != 0 }
-
 // decode reads the record at the start of item and returns what follows it and the body's checksum.
 func (p *Page) decode(item []byte) (rest []byte, whole bool, bodySum uint64, err error) {
 	if len(item) < recordFixed+recordTrailer || string(item[:3]) != "pgp" || item[3] != recordVersion {

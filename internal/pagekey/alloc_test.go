@@ -33,10 +33,6 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _, _ = pagekey.Split(raw) }); n != 0 {
 		t.Errorf("Split: %v allocations", n)
 	}
-	uri := []byte("/abc/def.HTML")
-	if n := testing.AllocsPerRun(100, func() { dst = pagekey.AppendExtension(dst, uri)[:0] }); n != 0 {
-		t.Errorf("AppendExtension: %v allocations", n)
-	}
 }
 
 func TestTemplateAllocatesNothing(t *testing.T) {

@@ -14,13 +14,8 @@ func Extension(uri string) string {
 	return uri[start:]
 }
 
-// AppendExtension appends what [Extension] returns to dst, without an allocation if dst has room.
-func AppendExtension(dst, uri []byte) []byte {
-	return appendLower(dst, uri[extensionStart(uri):])
-}
-
 // extensionStart returns the offset of the extension, or the length if there is none.
-func extensionStart[S string | []byte](uri S) int {
+func extensionStart(uri string) int {
 	dot, segment := -1, 0
 	for i := len(uri) - 1; i >= 0 && segment == 0; i-- {
 		switch {
