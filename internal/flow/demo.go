@@ -3,15 +3,11 @@ package flow
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/spf13/pflag"
 
-	"pagegate/internal/config"
 	"pagegate/internal/listen"
 	"pagegate/internal/origin/demo"
 )
@@ -21,32 +17,17 @@ const demoDrain = 5 * time.Second
 
 // demoCommand is `filler demo` and `gateway demo`: the built-in site as an HTTP server of its own, with no cache, for those
 // who try caches before it. It logs each request but health checks, so that one sees what a backend is spared.
-func demoCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
-	fs := pflag.NewFlagSet(string(name)+" demo", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	addr := fs.String("listen", "127.0.0.1:9000", "where to listen: host:port or unix:/path")
-	delay := fs.Duration("delay", demo.DefaultDelay, "how long the slow pages take")
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Serve the built-in site by itself, as a backend to try caches with.\n\nUsage: %s demo [flags]\n\n%s", name, fs.FlagUsagesWrapped(100))
-		return exitOK
-	case err == nil && fs.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case err == nil && *delay <= 0:
-		err = errors.New("--delay must be more than 0")
+func demoCommand(ctx context.Context, c *command) error {
+	addr := c.String("listen", "127.0.0.1:9000", "where to listen: host:port or unix:/path")
+	delay := c.Duration("delay", demo.DefaultDelay, "how long the slow pages take")
+	if err := c.parse("Serve the built-in site by itself, as a backend to try caches with.", ""); err != nil {
+		return err
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "%s demo: %v; %s demo --help lists the flags\n", name, err, name)
-		return exitUsage
+	if *delay <= 0 {
+		return usageError{errors.New("--delay must be more than 0")}
 	}
-	log := zerolog.New(zerolog.SyncWriter(stderr)).With().Timestamp().Logger()
-	if err := serveDemo(ctx, *addr, demo.Handler(demo.Options{Delay: *delay}), log); err != nil {
-		fmt.Fprintf(stderr, "%s demo: %v\n", name, err)
-		return exitFailed
-	}
-	return exitOK
+	log := zerolog.New(zerolog.SyncWriter(c.stderr)).With().Timestamp().Logger()
+	return serveDemo(ctx, *addr, demo.Handler(demo.Options{Delay: *delay}), log)
 }
 
 // serveDemo serves the site until ctx ends.

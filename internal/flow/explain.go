@@ -10,37 +10,22 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/spf13/pflag"
-
-	"pagegate/internal/config"
 )
 
 // explainCommand is `filler explain URL` and `gateway explain URL`.
-func explainCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
-	fs := pflag.NewFlagSet(string(name)+" explain", pflag.ContinueOnError)
-	fs.Usage = func() {}
-	addr := fs.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
-	headers := fs.StringArray("header", nil, "a request field, 'Cookie: a=b'; may be given again")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Say what a running %s would answer, what it has stored of the page, or why nothing.\n\nUsage: %s explain [flags] URL\n\n%s",
-			name, name, fs.FlagUsagesWrapped(100))
-		return exitOK
-	case err != nil || fs.NArg() != 1:
-		if err == nil {
-			err = errors.New("want one URL (http://host/path?query) or target (/path?query)")
-		}
-		fmt.Fprintf(stderr, "%s explain: %v; %s explain --help lists the flags\n", name, err, name)
-		return exitUsage
+func explainCommand(ctx context.Context, c *command) error {
+	addr := c.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
+	headers := c.StringArray("header", nil, "a request field, 'Cookie: a=b'; may be given again")
+	about := fmt.Sprintf("Say what a running %s would answer, what it has stored of the page, or why nothing.", c.program)
+	if err := c.parse(about, "URL"); err != nil {
+		return err
+	}
+	if c.NArg() != 1 {
+		return usageError{errors.New("want one URL (http://host/path?query) or target (/path?query)")}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := getExplanation(ctx, *addr, url.Values{"url": {fs.Arg(0)}, "header": *headers}, stdout); err != nil {
-		fmt.Fprintf(stderr, "%s explain: %v\n", name, err)
-		return exitFailed
-	}
-	return exitOK
+	return getExplanation(ctx, *addr, url.Values{"url": {c.Arg(0)}, "header": *headers}, c.stdout)
 }
 
 func getExplanation(ctx context.Context, addr string, about url.Values, w io.Writer) error {

@@ -56,22 +56,11 @@ func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer)
 	os.Exit(code)
 }
 
-// commands are what the programs do besides serving, by the word that asks for it.
-var commands = map[string]func(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int{
-	"purge":   purgeCommand,
-	"explain": explainCommand,
-	"warm":    warmCommand,
-	"health":  healthCommand,
-	"demo":    demoCommand,
-}
-
 // Run is a whole program: it reads args, serves until ctx ends, and returns the exit code. Help and the answer of
 // --check go to stdout, everything else to stderr.
 func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		if command := commands[args[0]]; command != nil {
-			return command(ctx, p.Name, args[1:], stdout, stderr)
-		}
+	if code, ok := runCommand(ctx, p.Name, args, stdout, stderr); ok {
+		return code
 	}
 	cmd, err := config.Parse(p.Name, args, stdout)
 	switch {

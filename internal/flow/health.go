@@ -2,15 +2,10 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/spf13/pflag"
-
-	"pagegate/internal/config"
 )
 
 // healthAgent is the User-Agent of a health check, so that a log can leave it out.
@@ -18,31 +13,16 @@ const healthAgent = "pagegate-health"
 
 // healthCommand is `filler health` and `gateway health`: it asks whether a program serves, for a container without a shell
 // whose engine runs a command now and then.
-func healthCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
-	fs := pflag.NewFlagSet(string(name)+" health", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	addr := fs.String("admin", "127.0.0.1:9090", "where to ask: host:port or unix:/path; the admin listener of the running program, or any HTTP server")
-	path := fs.String("path", "/readyz", "what to ask for; an answer with a status of 2xx is a good one")
-	timeout := fs.Duration("timeout", 5*time.Second, "how long to wait for the answer")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Exit with 0 if a running %[1]s is ready, with 1 if not.\n\nUsage: %[1]s health [flags]\n\n%[2]s", name, fs.FlagUsagesWrapped(100))
-		return exitOK
-	case err != nil || fs.NArg() > 0:
-		if err == nil {
-			err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-		}
-		fmt.Fprintf(stderr, "%s health: %v; %s health --help lists the flags\n", name, err, name)
-		return exitUsage
+func healthCommand(ctx context.Context, c *command) error {
+	addr := c.String("admin", "127.0.0.1:9090", "where to ask: host:port or unix:/path; the admin listener of the running program, or any HTTP server")
+	path := c.String("path", "/readyz", "what to ask for; an answer with a status of 2xx is a good one")
+	timeout := c.Duration("timeout", 5*time.Second, "how long to wait for the answer")
+	if err := c.parse(fmt.Sprintf("Exit with 0 if a running %s is ready, with 1 if not.", c.program), ""); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	if err := getHealth(ctx, *addr, *path, stdout); err != nil {
-		fmt.Fprintf(stderr, "%s health: %v\n", name, err)
-		return exitFailed
-	}
-	return exitOK
+	return getHealth(ctx, *addr, *path, c.stdout)
 }
 
 // getHealth asks the server at addr, and writes what it says of itself if that is good.

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,19 +11,14 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize/english"
-	"github.com/spf13/pflag"
 
 	"pagegate/internal/admin"
-	"pagegate/internal/config"
 )
 
 // purgeCommand is `filler purge` and `gateway purge`: it has the program that serves on an admin listener purge pages,
 // for whoever deploys.
-func purgeCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
-	fs := pflag.NewFlagSet(string(name)+" purge", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	addr := fs.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
+func purgeCommand(ctx context.Context, c *command) error {
+	addr := c.String("admin", "127.0.0.1:9090", "the admin listener of the running program: host:port or unix:/path")
 	form := url.Values{}
 	lists := map[string]*[]string{}
 	for _, f := range [][2]string{
@@ -34,20 +28,12 @@ func purgeCommand(ctx context.Context, name config.Program, args []string, stdou
 		{"match", "all pages whose key matches; * stands for anything: '/shop/*?page=*', '*'"},
 		{"tag", "all pages that the backend gave that tag (Surrogate-Key, Cache-Tag)"},
 	} {
-		lists[f[0]] = fs.StringArray(f[0], nil, f[1]+"; may be given again")
+		lists[f[0]] = c.StringArray(f[0], nil, f[1]+"; may be given again")
 	}
-	soft := fs.Bool("soft", false, "make the pages stale instead of removing them")
-	timeout := fs.Duration("timeout", time.Minute, "how long to wait for the answer")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Purge pages of a running %s.\n\nUsage: %s purge [flags]\n\n%s", name, name, fs.FlagUsagesWrapped(100))
-		return exitOK
-	case err != nil || fs.NArg() > 0:
-		if err == nil {
-			err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-		}
-		fmt.Fprintf(stderr, "%s purge: %v; %s purge --help lists the flags\n", name, err, name)
-		return exitUsage
+	soft := c.Bool("soft", false, "make the pages stale instead of removing them")
+	timeout := c.Duration("timeout", time.Minute, "how long to wait for the answer")
+	if err := c.parse(fmt.Sprintf("Purge pages of a running %s.", c.program), ""); err != nil {
+		return err
 	}
 	for field, values := range lists {
 		for _, v := range *values {
@@ -61,11 +47,10 @@ func purgeCommand(ctx context.Context, name config.Program, args []string, stdou
 	defer cancel()
 	n, err := postPurge(ctx, *addr, form)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s purge: %v\n", name, err)
-		return exitFailed
+		return err
 	}
-	fmt.Fprintf(stdout, "%s purged\n", english.Plural(n, "page", ""))
-	return exitOK
+	fmt.Fprintf(c.stdout, "%s purged\n", english.Plural(n, "page", ""))
+	return nil
 }
 
 // postPurge asks the admin listener at addr.

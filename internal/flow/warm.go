@@ -13,88 +13,79 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/schollz/progressbar/v3"
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"pagegate/internal/config"
 	"pagegate/internal/warm"
 )
 
 // warmCommand is `filler warm` and `gateway warm`: it asks for a site's pages, so that they are in the cache when visitors
 // come, after a deploy or a purge say.
-func warmCommand(ctx context.Context, name config.Program, args []string, stdout, stderr io.Writer) int {
-	o, sources, err := parseWarm(name, args, stdout)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "%s warm: %v; %s warm --help lists the flags\n", name, err, name)
-		return exitUsage
+func warmCommand(ctx context.Context, c *command) error {
+	o, err := parseWarm(c)
+	if err != nil {
+		return err
 	}
 	w := warm.New(o)
 	defer w.Close()
-	pages, err := w.Collect(ctx, sources, os.Stdin)
+	pages, err := w.Collect(ctx, c.Args(), os.Stdin)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s warm: %v\n", name, err)
-		return exitFailed
+		return err
 	}
 	if pages.Foreign > 0 {
-		fmt.Fprintf(stderr, "%s warm: left out %s of other hosts (%s); --site names a host that is to be asked too\n",
-			name, english.Plural(pages.Foreign, "URL", ""), pages.OneOf)
+		fmt.Fprintf(c.stderr, "%s: left out %s of other hosts (%s); --site names a host that is to be asked too\n",
+			c.Name(), english.Plural(pages.Foreign, "URL", ""), pages.OneOf)
 	}
-	done, finish := progress(stderr, len(pages.URLs))
+	done, finish := progress(c.stderr, len(pages.URLs))
 	result := w.Run(ctx, pages.URLs, done)
 	finish()
 	left := len(pages.URLs) - result.Pages()
 	for _, f := range pages.Broken {
 		result.Fail(f)
 	}
-	tellFailures(stderr, result)
-	fmt.Fprint(stdout, result)
-	if left > 0 {
-		fmt.Fprintf(stderr, "%s warm: interrupted before %s had been asked for\n", name, english.Plural(left, "page", ""))
+	tellFailures(c.stderr, result)
+	fmt.Fprint(c.stdout, result)
+	switch {
+	case left > 0:
+		return fmt.Errorf("interrupted before %s had been asked for", english.Plural(left, "page", ""))
+	case !result.OK():
+		return errors.New("not all pages could be had")
 	}
-	if left > 0 || !result.OK() {
-		return exitFailed
-	}
-	return exitOK
+	return nil
 }
 
-// parseWarm reads the command line. Help is printed and is an error.
-func parseWarm(name config.Program, args []string, stdout io.Writer) (o warm.Options, sources []string, err error) {
-	fs := pflag.NewFlagSet(string(name)+" warm", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	sites := fs.StringArray("site", nil, "the site: http://www.example.com. Targets (/path) in a list are its, and no other host is asked for anything; may be given again for further hosts (default: the sitemaps' own)")
-	fs.StringVar(&o.Connect, "connect", "", "connect there whatever host the URLs name, by plain HTTP: the program's own listener, host:port or unix:/path")
-	fs.Float64Var(&o.Rate, "rate", 20, "requests a second at most; 0 for as many as go")
-	fs.IntVar(&o.Concurrency, "concurrency", 4, "requests at once")
-	fs.DurationVar(&o.Timeout, "timeout", 30*time.Second, "how long each page may take")
-	fs.IntVar(&o.Max, "max", 100_000, "pages at most; more are refused")
-	headers := fs.StringArray("header", nil, "a field that every request carries, 'User-Agent: ... Mobile' for the pages of a class of devices; may be given again")
-	switch err = fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Ask for the pages that a sitemap or a list names, so that they are in the cache, and say what became of them.\n\n"+
-			"Usage: %s warm [flags] SOURCE...\n\nA SOURCE is the URL of a sitemap, a file, or - for standard input: a sitemap, an index of sitemaps, or a list with\n"+
-			"one URL or target a line, plain or packed with gzip. The exit code is 1 if a page could not be had.\n\n%s",
-			name, fs.FlagUsagesWrapped(100))
-		return o, nil, err
-	case err != nil:
-		return o, nil, err
+// parseWarm reads the command line, whose arguments are the sources.
+func parseWarm(c *command) (o warm.Options, err error) {
+	sites := c.StringArray("site", nil, "the site: http://www.example.com. Targets (/path) in a list are its, and no other host is asked for anything; may be given again for further hosts (default: the sitemaps' own)")
+	c.StringVar(&o.Connect, "connect", "", "connect there whatever host the URLs name, by plain HTTP: the program's own listener, host:port or unix:/path")
+	c.Float64Var(&o.Rate, "rate", 20, "requests a second at most; 0 for as many as go")
+	c.IntVar(&o.Concurrency, "concurrency", 4, "requests at once")
+	c.DurationVar(&o.Timeout, "timeout", 30*time.Second, "how long each page may take")
+	c.IntVar(&o.Max, "max", 100_000, "pages at most; more are refused")
+	headers := c.StringArray("header", nil, "a field that every request carries, 'User-Agent: ... Mobile' for the pages of a class of devices; may be given again")
+	if err := c.parse(warmAbout, "SOURCE..."); err != nil {
+		return o, err
 	}
-	sources = fs.Args()
 	o.Header, err = requestFields(*headers)
 	switch {
 	case err != nil:
-	case len(sources) == 0:
+	case c.NArg() == 0:
 		err = errors.New("want a sitemap or a list: a URL, a file, or - for standard input")
 	case o.Concurrency < 1 || o.Rate < 0 || o.Timeout <= 0 || o.Max < 1:
 		err = errors.New("concurrency, timeout and max must be above 0, and rate not below")
 	default:
-		o.Sites, err = parseSites(*sites, sources)
+		o.Sites, err = parseSites(*sites, c.Args())
 	}
-	return o, sources, err
+	if err != nil {
+		return o, usageError{err}
+	}
+	return o, nil
 }
+
+// warmAbout begins the help.
+const warmAbout = `Ask for the pages that a sitemap or a list names, so that they are in the cache, and say what became of them.
+
+A SOURCE is the URL of a sitemap, a file, or - for standard input: a sitemap, an index of sitemaps, or a list with
+one URL or target a line, plain or packed with gzip. The exit code is 1 if a page could not be had.`
 
 // parseSites reads the addresses of a site; the hosts of sitemaps are its too.
 func parseSites(named, sources []string) (sites []*url.URL, err error) {
