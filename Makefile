@@ -47,6 +47,10 @@ test-compose: ## docker-compose.yml brought up on this machine's Docker engine, 
 	./test/install-deps.sh compose
 	$(GO) test -tags compose -count 1 -timeout 40m ./test/compose
 
+.PHONY: test-memcached-suite
+test-memcached-suite: build ## memcached's own tests, but the proxy's, against the cacheserver; SRC=DIR is memcached's source tree, unpacked and built
+	./test/memcached-suite.sh '$(SRC)'
+
 .PHONY: image
 image: ## the container image pagegate:latest, with all three programs
 	eval "$$(./configs/package/version.sh)"; \

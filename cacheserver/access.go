@@ -67,6 +67,9 @@ func (o *options) access(cfg *server.Config, stderr io.Writer) (err error) {
 		if cfg.AuthFile, err = server.LoadAuthFile(o.authFile); err != nil {
 			return fmt.Errorf("-Y: %w", err)
 		}
+		if n := cfg.AuthFile.Ignored(); n > 0 {
+			fmt.Fprintf(stderr, "cacheserver: -Y %s: only the first lines count, as in memcached: %d more are ignored\n", o.authFile, n)
+		}
 	}
 	return nil
 }

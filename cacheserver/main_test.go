@@ -168,7 +168,7 @@ func TestAccess(t *testing.T) {
 	t.Run("file", func(t *testing.T) {
 		p, addr := port()
 		started(t, "-p", p, "-l", "127.0.0.1", "-Y", users)
-		ask(t, "tcp", addr, "mn\r\nset x 0 0 11\r\nuser secret\r\nmn\r\n", "CLIENT_ERROR unauthenticated\r\nSTORED\r\nMN\r\n")
+		ask(t, "tcp", addr, "get a\r\nset x 0 0 11\r\nuser secret\r\nmn\r\n", "CLIENT_ERROR unauthenticated\r\nSTORED\r\nMN\r\n")
 	})
 }
 

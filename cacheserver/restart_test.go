@@ -98,7 +98,7 @@ func TestWarmRestart(t *testing.T) {
 		w.says(t, "items saved")
 		w.start(t, "-I", "8m")
 		w.says(t, "items are there again")
-		w.ask(t, "gets big\r\ngets a\r\n", fmt.Sprintf("VALUE big 7 %d 1\r\n%s\r\nEND\r\nVALUE a 2 3 3\r\nabc\r\nEND\r\n", len(big), big))
+		w.ask(t, "gets big\r\ngets a\r\n", fmt.Sprintf("VALUE big 7 %d 2\r\n%s\r\nEND\r\nVALUE a 2 3 4\r\nabc\r\nEND\r\n", len(big), big))
 		w.ask(t, "mg a t\r\n", "HD t")
 	}
 	realproc.WaitFor(t, 20*time.Second, "the short-lived item to go", func() bool {

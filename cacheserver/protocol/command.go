@@ -36,11 +36,15 @@ const (
 	MetaDelete
 	MetaArithmetic
 	MetaDebug
+	Watch // an Admin command to the caller of Parse
 	Admin // a command for administrators: its name is Arg, its words are Keys
 )
 
 // IsMeta tells whether the words behind the verb are ParseMeta's to read.
 func (v Verb) IsMeta() bool { return v >= MetaGet && v <= MetaDebug }
+
+// IsGet tells whether the verb is of the get family, whose lines may have any number of keys.
+func (v Verb) IsGet() bool { return v >= Get && v <= Gats }
 
 // Command is one parsed line. Its slices point into the line.
 type Command struct {
@@ -55,6 +59,8 @@ type Command struct {
 	NoReply bool
 	Arg     []byte // the name of an Admin command
 	Level   int    // of verbosity
+	Block   bool   // a data block of Length bytes and its CR LF follows
+	HTTP    bool   // what is no command looks like a web client's request
 }
 
 // Error lines that Parse gives instead of a command, without their CR LF.
@@ -63,7 +69,6 @@ const (
 	ErrFormat    = "CLIENT_ERROR bad command line format"
 	ErrDelta     = "CLIENT_ERROR invalid numeric delta argument"
 	ErrExptime   = "CLIENT_ERROR invalid exptime argument"
-	ErrDelete    = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"
 	ErrTooLarge  = "SERVER_ERROR object too large for cache"
 	ErrNoMemory  = "SERVER_ERROR out of memory storing object"
 	ErrDataChunk = "CLIENT_ERROR bad data chunk"

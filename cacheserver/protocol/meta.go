@@ -1,27 +1,24 @@
 package protocol
 
-import (
-	"encoding/base64"
-	"math"
-)
-
 // Bounds of a meta command's line.
 const (
-	maxMetaFlags = 24 // memcached takes as many words in a line
-	maxOpaque    = 32 // bytes of an O flag, its letter included
+	maxMetaTokens = 20 // words, command, key and length included
+	maxOpaque     = 32 // bytes of an O flag, its letter included
 )
 
 // Error lines of meta commands.
 const (
-	errFlagTwice  = "CLIENT_ERROR duplicate flag"
-	errFlag       = "CLIENT_ERROR invalid flag"
-	errToken      = "CLIENT_ERROR bad token in command line format"
-	errOpaque     = "CLIENT_ERROR opaque token too long"
-	errBase64     = "CLIENT_ERROR error decoding key"
-	errModeLength = "CLIENT_ERROR incorrect length for M token"
-	errInitial    = "CLIENT_ERROR invalid numeric initial value"
-	errDelta      = "CLIENT_ERROR invalid numeric delta value"
-	errManyFlags  = "CLIENT_ERROR options flags too long"
+	errFlagTwice = "CLIENT_ERROR duplicate flag"
+	errFlag      = "CLIENT_ERROR invalid flag"
+	errToken     = "CLIENT_ERROR bad token in command line format"
+	errBase64    = "CLIENT_ERROR error decoding key"
+	errInitial   = "CLIENT_ERROR invalid numeric initial value"
+	errDelta     = "CLIENT_ERROR invalid numeric delta value"
+	errManyFlags = "CLIENT_ERROR options flags are too long"
+	errOfMA      = "CLIENT_ERROR invalid or duplicate flag" // ma has no other
+
+	// ErrOpaque is the answer to a command whose opaque is too long. It is found last, when the item has been looked for.
+	ErrOpaque = "CLIENT_ERROR opaque token too long"
 )
 
 // MetaFlag is a flag as it was sent: its letter and the token behind it.
@@ -43,15 +40,16 @@ type Meta struct {
 	Value      bool // v
 	Invalidate bool // I
 	Drop       bool // x: md drops the value and keeps the item
+	LongOpaque bool // O has more than memcached gives back: see ErrOpaque
 
 	HasTTL, HasVivify, HasRecache bool
 	TTL, VivifyTTL, RecacheTTL    int64  // T, N, R: exptimes as sent
 	HasCAS, HasNewCAS             bool   // C, E
 	CAS, NewCAS                   uint64 //
-	Mode                          byte   // M; 0 if there is none
+	Mode                          byte   // M; 0 if there is none, a space if it has no letter
 	ClientFlags                   uint32 // F
 	Initial, Delta                uint64 // J, D
-	flags                         [maxMetaFlags]MetaFlag
+	flags                         [maxTokens]MetaFlag
 	n                             int
 	decoded                       []byte
 	seen                          [2]uint64
@@ -66,123 +64,153 @@ func ParseMeta(verb Verb, rest []byte, keyMax int, m *Meta) (errLine string) {
 	*m = Meta{Verb: verb, Delta: 1, Length: -1, decoded: m.decoded[:0]}
 	m.Key, rest = nextWord(rest)
 	if len(m.Key) == 0 {
-		if verb == MetaDebug {
-			return ErrFormat
-		}
-		return ErrUnknown
+		return ErrFormat
 	}
-	if len(m.Key) > keyMax {
+	var length []byte
+	before := 2 // words before the flags
+	if verb == MetaSet {
+		length, rest = nextWord(rest)
+		before++
+	}
+	if !m.split(rest, maxTokens-before) {
 		return ErrFormat
 	}
 	if verb == MetaSet {
-		var errLine string
-		if rest, errLine = m.length(rest); errLine != "" {
-			return errLine
+		n, ok := int32Of(length)
+		if len(length) == 0 || !ok || n < 0 || n > maxLength {
+			return ErrFormat
 		}
+		m.Length = int64(n)
 	}
-	if verb == MetaDebug {
-		return m.debugFlags(rest)
+	if len(m.Key) > keyMax {
+		errLine = ErrFormat
+	} else if verb == MetaDebug {
+		return m.debugFlags()
+	} else if before+m.n > maxMetaTokens {
+		errLine = errManyFlags
+	} else {
+		errLine = m.readFlags()
 	}
-	return m.readFlags(rest)
+	if errLine != "" && verb == MetaArithmetic {
+		return errOfMA
+	}
+	return errLine
 }
 
-func (m *Meta) length(rest []byte) ([]byte, string) {
-	w, rest := nextWord(rest)
-	n, ok := number(w)
-	if !ok || n < 0 || n > math.MaxInt32-2 {
-		return rest, ErrFormat
+// split takes up the flags, as many as there may be. It fails for one that begins with a byte that no flag has.
+func (m *Meta) split(rest []byte, most int) bool {
+	for m.n < most {
+		var w []byte
+		if w, rest = nextWord(rest); len(w) == 0 {
+			break
+		}
+		letter := w[0]
+		if (letter < 'A' || letter > 'z') && (letter < '0' || letter > '9') {
+			return false
+		}
+		m.flags[m.n] = MetaFlag{letter, w[1:]}
+		m.n++
 	}
-	m.Length = n
-	return rest, ""
+	return true
 }
 
-// debugFlags reads the one flag of me, b; others are ignored.
-func (m *Meta) debugFlags(rest []byte) string {
-	if w, _ := nextWord(rest); len(w) > 0 && w[0] == 'b' {
-		return m.decodeKey()
+// debugFlags reads the one flag of me, b, which memcached only sees before another.
+func (m *Meta) debugFlags() string {
+	if m.n < 2 || m.flags[0].Letter != 'b' || len(m.flags[0].Token) != 0 {
+		return ""
+	}
+	if m.decodeKey() != "" {
+		return ErrFormat
 	}
 	return ""
 }
 
-func (m *Meta) readFlags(rest []byte) (errLine string) {
-	for {
-		var w []byte
-		if w, rest = nextWord(rest); len(w) == 0 {
-			return errLine
-		}
-		if m.n == maxMetaFlags {
-			return errManyFlags
-		}
-		letter := w[0]
-		if letter >= 128 || m.seen[letter/64]>>(letter%64)&1 != 0 {
+// readFlags takes in the flags. Of several errors the last one counts, but for a flag that is there twice or unknown, which
+// ends it.
+func (m *Meta) readFlags() (errLine string) {
+	failed := false
+	errLine = ErrFormat
+	for _, f := range m.Flags() {
+		if m.seen[f.Letter/64]>>(f.Letter%64)&1 != 0 {
 			return errFlagTwice
 		}
-		m.seen[letter/64] |= 1 << (letter % 64)
-		m.flags[m.n] = MetaFlag{letter, w[1:]}
-		m.n++
-		e, known := m.flag(letter, w[1:])
+		m.seen[f.Letter/64] |= 1 << (f.Letter % 64)
+		e, ok, known := m.flag(f.Letter, f.Token)
 		if !known {
 			return errFlag
 		}
-		if e != "" { // the last one counts
+		failed = failed || !ok
+		if e != "" {
 			errLine = e
 		}
 	}
+	if failed {
+		return errLine
+	}
+	return ""
 }
 
-// flag takes in one flag.
-func (m *Meta) flag(letter byte, token []byte) (errLine string, known bool) {
+// flag takes in one flag. One that is not ok may have no error line of its own.
+func (m *Meta) flag(letter byte, token []byte) (errLine string, ok, known bool) {
 	if errLine, known := m.bare(letter); known {
-		return errLine, true
+		return errLine, errLine == "", true
 	}
-	ok := true
+	errLine = errToken
 	switch letter {
 	case 'O':
-		if len(token)+1 > maxOpaque {
-			return errOpaque, true
-		}
+		m.LongOpaque, ok = len(token)+1 > maxOpaque, true
 	case 'P', 'L': // hints for proxies
+		ok = true
 	case 'T':
-		m.TTL, ok = number(token)
+		m.TTL, ok = expiry(token)
 		m.HasTTL = true
 	case 'N':
-		m.VivifyTTL, ok = number(token)
+		m.VivifyTTL, ok = expiry(token)
 		m.HasVivify = true
 	case 'R':
-		m.RecacheTTL, ok = number(token)
+		m.RecacheTTL, ok = expiry(token)
 		m.HasRecache = true
 	case 'C':
-		m.CAS, ok = unsigned(token)
+		m.CAS, ok = argument(token)
 		m.HasCAS = true
 	case 'E':
-		m.NewCAS, ok = unsigned(token)
+		m.NewCAS, ok = argument(token)
 		m.HasNewCAS = true
 	case 'F':
-		n, valid := unsigned(token)
-		if !valid || n > math.MaxUint32 {
-			return ErrFormat, true
+		if m.ClientFlags, ok = uint32Of(token); len(token) == 0 {
+			ok = false
 		}
-		m.ClientFlags = uint32(n)
+		errLine = ""
 	case 'M':
-		if len(token) != 1 {
-			return errModeLength, true
+		m.Mode, ok = ' ', true
+		if len(token) > 0 {
+			m.Mode = token[0]
 		}
-		m.Mode = token[0]
 	case 'J':
-		if m.Initial, ok = unsigned(token); !ok {
-			return errInitial, true
-		}
+		m.Initial, ok = argument(token)
+		errLine = errInitial
 	case 'D':
-		if m.Delta, ok = unsigned(token); !ok {
-			return errDelta, true
-		}
+		m.Delta, ok = argument(token)
+		errLine = errDelta
 	default:
-		return "", false
+		return "", false, false
 	}
-	if !ok {
-		return errToken, true
+	if ok {
+		errLine = ""
 	}
-	return "", true
+	return errLine, ok, true
+}
+
+// expiry reads an exptime behind a flag's letter.
+func expiry(token []byte) (int64, bool) {
+	n, ok := int32Of(token)
+	return int64(n), ok && len(token) > 0
+}
+
+// argument reads a number behind a flag's letter.
+func argument(token []byte) (uint64, bool) {
+	n, ok := uint64Of(token)
+	return n, ok && len(token) > 0
 }
 
 // bare takes in a flag that has no token; what follows its letter counts for nothing.
@@ -200,7 +228,7 @@ func (m *Meta) bare(letter byte) (errLine string, known bool) {
 		m.Invalidate = true
 	case 'x':
 		m.Drop = true
-	case 'k', 's', 't', 'c', 'f', 'l', 'h', 'S':
+	case 'k', 's', 't', 'c', 'f', 'l', 'h':
 	default:
 		return "", false
 	}
@@ -210,8 +238,8 @@ func (m *Meta) bare(letter byte) (errLine string, known bool) {
 // decodeKey takes the key for what its base64 text stands for.
 func (m *Meta) decodeKey() string {
 	m.Binary = true
-	key, err := base64.StdEncoding.AppendDecode(m.decoded, m.Key)
-	if err != nil || len(key) == 0 {
+	key, ok := decodeBase64(m.decoded, m.Key)
+	if !ok {
 		return errBase64
 	}
 	m.decoded, m.Key = key, key

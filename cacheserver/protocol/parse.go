@@ -1,23 +1,30 @@
 package protocol
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
-// maxTokens bounds the words of a line that is not a get; more than any command has.
-const maxTokens = 8
+// LineMin is the length in bytes, with its end, of the shortest line that may be a command; a shorter one gets ErrFormat.
+const LineMin = 4
 
-// Parse reads one line, without its end, into c. It returns "" or the error line that the client gets. keyMax is the
+// maxLength is the longest data block that a line may announce, in bytes.
+const maxLength = math.MaxInt32 - 2
+
+// Parse reads one line, without its end, into c. It returns "" or the error line that the client gets. Where a storage command
+// has an error but says how long its data block is, c.Block tells that the block follows all the same. keyMax is the
 // longest key in bytes; a longer key of a get is left to the caller, which sees each of them by NextKey.
 func Parse(line []byte, keyMax int, c *Command) (errLine string) {
 	*c = Command{}
-	word, rest := nextWord(line)
-	verb := verbOf(word)
-	c.Verb = verb
-	switch verb {
+	end := bytes.IndexByte(line, ' ')
+	if end < 0 {
+		end = len(line)
+	}
+	word, rest := line[:end], line[end:]
+	c.Verb = verbOf(word)
+	switch c.Verb {
 	case Unknown:
-		if len(word) == 0 {
-			return ErrFormat
-		}
-		return ErrUnknown
+		return c.administration(line)
 	case Get, Gets:
 		return c.keys(rest)
 	case Gat, Gats:
@@ -25,51 +32,44 @@ func Parse(line []byte, keyMax int, c *Command) (errLine string) {
 	case MetaGet, MetaSet, MetaDelete, MetaArithmetic, MetaDebug:
 		c.Keys = rest
 		return ""
-	case Admin, Stats:
+	case Stats:
 		c.Arg, c.Keys = word, rest
 		return ""
+	case Set, Add, Replace, Append, Prepend, CAS:
+		return c.storage(rest, keyMax)
+	case Delete, Incr, Decr, Touch:
+		return c.simple(rest, keyMax)
+	case Watch:
+		c.Verb, c.Arg, c.Keys = Admin, word, rest
 	}
-	var words [maxTokens][]byte
-	n := 0
-	for n < maxTokens {
-		var w []byte
-		if w, rest = nextWord(rest); len(w) == 0 {
-			break
-		}
-		words[n] = w
-		n++
-	}
-	return c.fill(words[:n], keyMax)
+	return "" // version, quit, mn: what follows counts for nothing
 }
 
-// fill reads the words behind the verb.
-func (c *Command) fill(w [][]byte, keyMax int) string {
-	switch c.Verb {
-	case Set, Add, Replace, Append, Prepend:
-		return c.storage(w, keyMax, 4)
-	case CAS:
-		return c.storage(w, keyMax, 5)
-	case Delete:
-		return c.delete(w, keyMax)
-	case Incr, Decr:
-		return c.arithmetic(w, keyMax)
-	case Touch:
-		return c.touch(w, keyMax)
-	case FlushAll:
-		return c.flushAll(w)
-	case Verbosity:
-		return c.verbosity(w)
+// administration reads a line whose command stands in memcached's second table, which blanks may precede. Of any other command
+// c.HTTP tells whether the line looks like a web client's.
+func (c *Command) administration(line []byte) string {
+	word, rest := nextWord(line)
+	var w [2][]byte
+	n, last := split(rest, w[:])
+	c.NoReply = isNoReply(last)
+	switch string(word) {
+	case "flush_all":
+		c.Verb = FlushAll
+		return c.flushAll(w[0], n)
+	case "verbosity":
+		c.Verb = Verbosity
+		return c.verbosity(w[0])
+	case "cache_memlimit", "shutdown", "lru", "lru_crawler", "slabs", "debugtime", "debugitem", "refresh_certs":
+		c.Verb, c.Arg, c.Keys = Admin, word, rest
+		return ""
 	}
-	return ""
+	c.HTTP = bytes.HasPrefix(last, []byte("HTTP/"))
+	return ErrUnknown
 }
 
-// verbosity reads `LEVEL [noreply]`.
-func (c *Command) verbosity(w [][]byte) string {
-	c.NoReply = isNoReply(w)
-	if len(w) == 0 {
-		return ErrFormat
-	}
-	level, ok := unsigned(w[0])
+// verbosity reads `LEVEL`.
+func (c *Command) verbosity(w []byte) string {
+	level, ok := uint32Of(w)
 	if !ok {
 		return ErrFormat
 	}
@@ -77,141 +77,106 @@ func (c *Command) verbosity(w [][]byte) string {
 	return ""
 }
 
+// flushAll reads `[EXPTIME] [noreply]`.
+func (c *Command) flushAll(w []byte, n int) string {
+	if n == 0 || n == 1 && c.NoReply {
+		return ""
+	}
+	exptime, ok := int32Of(w)
+	if !ok {
+		return ErrExptime
+	}
+	c.Exptime = int64(exptime)
+	return ""
+}
+
 func (c *Command) keys(rest []byte) string {
 	c.Keys = rest
 	if w, _ := nextWord(rest); len(w) == 0 {
-		return ErrUnknown
+		return ErrFormat
 	}
 	return ""
 }
 
 func (c *Command) getAndTouch(rest []byte) string {
-	exptime, rest := nextWord(rest)
+	word, rest := nextWord(rest)
 	if w, _ := nextWord(rest); len(w) == 0 {
-		return ErrUnknown
+		return ErrFormat
 	}
-	var ok bool
-	if c.Exptime, ok = number(exptime); !ok {
+	exptime, ok := int32Of(word)
+	if !ok {
 		return ErrExptime
 	}
-	c.Keys = rest
+	c.Exptime, c.Keys = int64(exptime), rest
 	return ""
 }
 
 // storage reads `KEY FLAGS EXPTIME BYTES [CAS] [noreply]`.
-func (c *Command) storage(w [][]byte, keyMax, words int) string {
-	if len(w) < words || len(w) > words+1 {
-		return ErrUnknown
+func (c *Command) storage(rest []byte, keyMax int) string {
+	var w [5][]byte
+	n, last := split(rest, w[:])
+	if n < 4 {
+		return ErrFormat
 	}
-	c.NoReply = isNoReply(w)
-	flags, okFlags := unsigned(w[1])
-	exptime, okExptime := number(w[2])
-	length, okLength := number(w[3])
+	length, ok := int32Of(w[3])
+	if !ok || length < 0 || length > maxLength {
+		return ErrFormat
+	}
+	c.Length, c.Block, c.NoReply = int64(length), true, isNoReply(last)
+	flags, okFlags := cUnsigned(w[1])
+	exptime, okExptime := cSigned(w[2])
 	okCAS := true
-	if words == 5 {
-		c.CAS, okCAS = unsigned(w[4])
+	if c.Verb == CAS {
+		c.CAS, okCAS = uint64Of(w[4])
 	}
-	if len(w[0]) > keyMax || !okFlags || flags > math.MaxUint32 || !okExptime || !okLength || !okCAS ||
-		length < 0 || length > math.MaxInt32-2 {
+	if len(w[0]) > keyMax || !okFlags || !okExptime || !okCAS {
 		return ErrFormat
 	}
-	c.Key, c.Flags, c.Exptime, c.Length = w[0], uint32(flags), exptime, length
+	c.Key, c.Flags, c.Exptime = w[0], flags, int64(exptime)
 	return ""
 }
 
-func (c *Command) delete(w [][]byte, keyMax int) string {
-	if len(w) == 0 || len(w) > 3 {
+// deleteWords is how many words delete may have. memcached used to count them, and memccapable holds servers to that.
+const deleteWords = 3
+
+// simple reads `KEY [noreply]`, and for all but delete a number behind the key.
+func (c *Command) simple(rest []byte, keyMax int) string {
+	var w [2][]byte
+	n, last := split(rest, w[:])
+	if n < 1 || n < 2 && c.Verb != Delete {
+		return ErrFormat
+	}
+	if n > deleteWords && c.Verb == Delete {
 		return ErrUnknown
 	}
-	c.NoReply = isNoReply(w[1:])
-	if zero := len(w) > 1 && string(w[1]) == "0"; len(w) > 1 && !zero && !c.NoReply || len(w) == 3 && !(zero && c.NoReply) {
-		return ErrDelete
-	}
+	c.NoReply = isNoReply(last)
 	if len(w[0]) > keyMax {
 		return ErrFormat
 	}
 	c.Key = w[0]
-	return ""
-}
-
-func (c *Command) arithmetic(w [][]byte, keyMax int) string {
-	if len(w) < 2 || len(w) > 3 {
-		return ErrUnknown
-	}
-	c.NoReply = isNoReply(w)
-	if len(w[0]) > keyMax {
-		return ErrFormat
-	}
-	var ok bool
-	if c.Delta, ok = unsigned(w[1]); !ok {
-		return ErrDelta
-	}
-	c.Key = w[0]
-	return ""
-}
-
-func (c *Command) touch(w [][]byte, keyMax int) string {
-	if len(w) < 2 || len(w) > 3 {
-		return ErrUnknown
-	}
-	c.NoReply = isNoReply(w)
-	if len(w[0]) > keyMax {
-		return ErrFormat
-	}
-	var ok bool
-	if c.Exptime, ok = number(w[1]); !ok {
-		return ErrExptime
-	}
-	c.Key = w[0]
-	return ""
-}
-
-func (c *Command) flushAll(w [][]byte) string {
-	if len(w) > 2 {
-		return ErrUnknown
-	}
-	c.NoReply = isNoReply(w)
-	if len(w) == 2 || len(w) == 1 && !c.NoReply {
+	switch c.Verb {
+	case Incr, Decr:
 		var ok bool
-		if c.Exptime, ok = number(w[0]); !ok {
+		if c.Delta, ok = uint64Of(w[1]); !ok {
+			return ErrDelta
+		}
+	case Touch:
+		exptime, ok := int32Of(w[1])
+		if !ok {
 			return ErrExptime
 		}
+		c.Exptime = int64(exptime)
 	}
 	return ""
 }
 
-func isNoReply(w [][]byte) bool { return len(w) > 0 && string(w[len(w)-1]) == "noreply" }
+func isNoReply(last []byte) bool { return string(last) == "noreply" }
 
 // NextKey cuts the next key off a get line's Keys; nil when there is none.
 func (c *Command) NextKey() []byte {
 	var key []byte
 	key, c.Keys = nextWord(c.Keys)
 	return key
-}
-
-// Words returns the words of what is behind a verb.
-func Words(rest []byte) []string {
-	var all []string
-	for {
-		var w []byte
-		if w, rest = nextWord(rest); len(w) == 0 {
-			return all
-		}
-		all = append(all, string(w))
-	}
-}
-
-// nextWord cuts a word off a line: words are parted by spaces.
-func nextWord(line []byte) (word, rest []byte) {
-	i := 0
-	for i < len(line) && line[i] == ' ' {
-		i++
-	}
-	j := i
-	for j < len(line) && line[j] != ' ' {
-		j++
-	}
-	return line[i:j], line[j:]
 }
 
 func verbOf(w []byte) Verb {
@@ -244,14 +209,12 @@ func verbOf(w []byte) Verb {
 		return Decr
 	case "touch":
 		return Touch
-	case "flush_all":
-		return FlushAll
 	case "stats":
 		return Stats
 	case "version":
 		return Version
-	case "verbosity":
-		return Verbosity
+	case "watch":
+		return Watch
 	case "quit":
 		return Quit
 	case "mn":
@@ -266,39 +229,6 @@ func verbOf(w []byte) Verb {
 		return MetaArithmetic
 	case "me":
 		return MetaDebug
-	case "cache_memlimit", "shutdown", "watch", "lru", "lru_crawler", "slabs", "debugtime", "debugitem", "refresh_certs":
-		return Admin
 	}
 	return Unknown
-}
-
-// unsigned reads a decimal number of 64 bits.
-func unsigned(w []byte) (n uint64, ok bool) {
-	if len(w) == 0 {
-		return 0, false
-	}
-	for _, c := range w {
-		d := uint64(c - '0')
-		if d > 9 || n > math.MaxUint64/10 || n == math.MaxUint64/10 && d > math.MaxUint64%10 {
-			return 0, false
-		}
-		n = n*10 + d
-	}
-	return n, true
-}
-
-// number reads a decimal number with an optional sign that fits 63 bits.
-func number(w []byte) (int64, bool) {
-	negative := len(w) > 0 && w[0] == '-'
-	if negative {
-		w = w[1:]
-	}
-	n, ok := unsigned(w)
-	if !ok || n > math.MaxInt64 {
-		return 0, false
-	}
-	if negative {
-		return -int64(n), true
-	}
-	return int64(n), true
 }

@@ -4,22 +4,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pagegate/cacheserver/protocol"
 )
 
 // What a command that is not understood gets.
 const (
 	errUnknown = "ERROR"
-	errFormat  = "CLIENT_ERROR bad command line format"
+	errFormat  = protocol.ErrFormat
 
 	errNoCrawler = "CLIENT_ERROR lru crawler disabled"
 )
 
-// admin does a command for administrators (protocol.txt, from "Slabs Reassign" on).
+// admin does a command for administrators (protocol.txt, from "Slabs Reassign" on). A noreply at its end silences it, and is one of
+// its words all the same. Subcommands may be abbreviated.
 func (s *session) admin(name string, w []string) {
-	// memcached knows no noreply after slabs reassign.
-	if n := len(w); n > 0 && w[n-1] == "noreply" && !(name == "slabs" && w[0] != "automove") {
-		s.cmd.NoReply, w = true, w[:n-1]
-	}
 	switch name {
 	case "cache_memlimit":
 		s.say(s.srv.memLimit(w))
@@ -44,12 +43,9 @@ func (s *session) admin(name string, w []string) {
 
 // memLimit is cache_memlimit MIB.
 func (s *Server) memLimit(w []string) string {
-	if len(w) != 1 {
-		return errUnknown
-	}
-	mib, err := strconv.ParseUint(w[0], 10, 63)
+	mib, ok := protocol.Uint32(at(w, 0))
 	switch {
-	case err != nil:
+	case !ok:
 		return errUnknown
 	case mib < 8:
 		return "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m"
@@ -58,47 +54,56 @@ func (s *Server) memLimit(w []string) string {
 	case s.store.SetMemoryLimit(int64(mib)<<20) != nil:
 		return "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust"
 	}
+	s.logf(1, "maxbytes adjusted to %dm", mib)
 	return "OK"
+}
+
+// at returns a word, or nothing where there is none.
+func at(w []string, i int) string {
+	if i < len(w) {
+		return w[i]
+	}
+	return ""
 }
 
 // crawlerCommand is lru_crawler ....
 func (s *session) crawlerCommand(w []string) {
-	c := &s.srv.crawler
-	how := c.settings()
+	what := at(w, 0)
+	is := func(name string, words int) bool { return len(w) == words && protocol.Abbreviates(what, name) }
+	how := s.srv.crawler.settings()
 	switch {
-	case len(w) == 1 && w[0] == "enable":
-		how.On = true
-	case len(w) == 1 && w[0] == "disable":
-		how.On = false
-	case len(w) == 2 && w[0] == "sleep":
-		us, err := strconv.ParseUint(w[1], 10, 32)
-		if err != nil {
-			s.say(errFormat)
-			return
-		}
-		if us > 1_000_000 {
-			s.say("CLIENT_ERROR sleep must be one second or less")
-			return
-		}
-		how.Sleep = time.Duration(us) * time.Microsecond
-	case len(w) == 2 && w[0] == "tocrawl":
-		n, err := strconv.ParseUint(w[1], 10, 32)
-		if err != nil {
-			s.say(errFormat)
-			return
-		}
-		how.Most = n
-	case len(w) == 2 && w[0] == "crawl":
+	case is("crawl", 2):
 		s.say(s.crawlNow(w[1], how.On))
 		return
-	case len(w) == 2 && (w[0] == "metadump" || w[0] == "mgdump"):
-		s.beginDump(w[1], w[0] == "mgdump")
+	case is("metadump", 2):
+		s.beginDump(w[1], false)
 		return
+	case is("mgdump", 2):
+		s.beginDump(w[1], true)
+		return
+	case is("tocrawl", 2), is("sleep", 2):
+		n, ok := protocol.Uint32(w[1])
+		switch {
+		case !ok:
+			s.say(errFormat)
+			return
+		case is("tocrawl", 2):
+			how.Most = uint64(n)
+		case n > 1_000_000:
+			s.say("CLIENT_ERROR sleep must be one second or less")
+			return
+		default:
+			how.Sleep = time.Duration(n) * time.Microsecond
+		}
+	case is("enable", 1):
+		how.On = true
+	case is("disable", 1):
+		how.On = false
 	default:
 		s.say(errUnknown)
 		return
 	}
-	c.set(how)
+	s.srv.crawler.set(how)
 	s.say("OK")
 }
 
@@ -123,6 +128,9 @@ func parseClasses(text string) (ids map[int]bool, ok bool) {
 	}
 	ids = make(map[int]bool)
 	for word := range strings.SplitSeq(text, ",") {
+		if word == "" {
+			continue
+		}
 		id, err := strconv.Atoi(word)
 		if err != nil || id < 1 || id > 63 {
 			return nil, false
@@ -137,7 +145,7 @@ func (s *session) shutdown(w []string) {
 	switch {
 	case s.srv.cfg.Shutdown == nil:
 		s.say("SERVER_ERROR: shutdown not enabled")
-	case len(w) == 0, len(w) == 1 && w[0] == "graceful":
+	case len(w) == 0, len(w) == 1 && protocol.Abbreviates(w[0], "graceful"):
 		s.closing = true
 		s.srv.cfg.Shutdown(len(w) == 1)
 	default:
@@ -161,8 +169,8 @@ func (s *session) watchCommand(w []string) {
 	}
 	kinds := eventKinds(0)
 	for _, name := range w {
-		kind, ok := eventNames[name]
-		if !ok {
+		kind := eventKind(name)
+		if kind == 0 {
 			s.reply(errUnknown)
 			return
 		}

@@ -158,7 +158,7 @@ func TestWatch(t *testing.T) {
 		`item_get key=nope status=not_found clsid=0 cfd=\d+ size=0`,
 		`item_get key=a%2520b status=found clsid=\d+ cfd=\d+ size=3`,
 		`item_get key=a%2520b status=found clsid=\d+ cfd=\d+ size=3`,
-		`deleted key=a%2520b cmd=delete cfd=\d+`,
+		`deleted key=a%2520b cmd=delete clsid=1 size=3`,
 		`conn_close rip=127\.0\.0\.1 rport=\d+ transport=tcp reason=normal cfd=\d+`,
 	} {
 		if strings.Contains(want, "conn_close") {

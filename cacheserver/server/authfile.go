@@ -8,12 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// AuthFile holds who may speak the text protocol (memcached's -Y): lines `user:password`. Its methods may be called by
+// AuthFile holds who may speak the text protocol (memcached's -Y): up to eight lines `user:password`. Its methods may be called by
 // any goroutine.
 type AuthFile struct {
 	path    string
 	entries atomic.Pointer[[]credential]
+	ignored atomic.Int64
 }
+
+// authEntriesMax is how many users memcached reads from its file.
+const authEntriesMax = 8
 
 type credential struct{ user, password []byte }
 
@@ -30,7 +34,9 @@ func (f *AuthFile) Reload() error {
 		return fmt.Errorf("the file of users and passwords: %w", err)
 	}
 	var entries []credential
-	for i, line := range bytes.Split(bytes.TrimRight(text, "\r\n"), []byte{'\n'}) {
+	lines := bytes.Split(bytes.TrimRight(text, "\r\n"), []byte{'\n'})
+	read := lines[:min(len(lines), authEntriesMax)]
+	for i, line := range read {
 		user, password, ok := bytes.Cut(bytes.TrimSuffix(line, []byte{'\r'}), []byte{':'})
 		if !ok {
 			return fmt.Errorf("%s: line %d: want user:password", f.path, i+1)
@@ -38,8 +44,12 @@ func (f *AuthFile) Reload() error {
 		entries = append(entries, credential{user, password})
 	}
 	f.entries.Store(&entries)
+	f.ignored.Store(int64(len(lines) - len(read)))
 	return nil
 }
+
+// Ignored returns how many lines of the file do not count: as in memcached only the first eight do.
+func (f *AuthFile) Ignored() int { return int(f.ignored.Load()) }
 
 // check tells whether a user has a password. It compares with all of the users, in a time that does not tell how much
 // is right.

@@ -6,14 +6,16 @@ import (
 	"pagegate/cacheserver/protocol"
 )
 
-// Limits in bytes of what a client may send before it has authenticated itself: a line, and the data of its set.
+// Limits in bytes of what a client may send before it has authenticated itself: of a line, with its end or still without, and of the data of its set.
 const (
+	authLineMin = 7
 	authLineMax = 2048
-	authDataMax = 1024
+	authDataMax = 16 << 10
 )
 
 // stepAuth stands before the text protocol under -Y: the one thing that it lets pass is `set KEY FLAGS EXPTIME LENGTH`
-// with the data `user password`, which stores nothing. Then the conversation begins. See step.
+// with the data `user password`, which stores nothing. Then the conversation begins. Lines that are too short or too long to be that
+// end it. See step.
 func (s *session) stepAuth(b []byte) (used int, more bool) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
@@ -21,7 +23,11 @@ func (s *session) stepAuth(b []byte) (used int, more bool) {
 		return 0, false
 	}
 	used = end + 1
-	length, ok := protocol.ParseAuth(bytes.TrimSuffix(b[:end], []byte{'\r'}))
+	if used < authLineMin {
+		s.closing, s.failed = true, true
+		return used, false
+	}
+	length, ok := protocol.ParseAuth(b[:end])
 	switch {
 	case !ok:
 		s.budget--
@@ -29,7 +35,7 @@ func (s *session) stepAuth(b []byte) (used int, more bool) {
 		return used, true
 	case length > authDataMax:
 		s.budget--
-		s.swallow, s.after = length+2, "CLIENT_ERROR auth token too long"
+		s.reply("CLIENT_ERROR auth token too long")
 		return used, true
 	case int64(len(b)-used) < length+2:
 		return 0, false

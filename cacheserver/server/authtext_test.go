@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func TestAuthSameAsMemcached(t *testing.T) {
 	for _, text := range []string{
 		"get a\r\n", in, "set x 0 0 7 noreply\r\nfoo bar\r\nget a\r\n", "set x a b 7 more\r\nfoo bar\r\n",
 		"set x 0 0 7\r\nfoo barXX", "set x 0 0 6\r\nfoobar\r\n", "set x 0 0 7\r\nfoo baz\r\n", "set x 0 0 8\r\nfoo barx\r\n",
-		"set x 0 0 6\r\nfoo ba\r\n", "set x 0 0 0\r\n\r\n", "set x 0 0 -1\r\n", "set x 0 0 x\r\n", "set x\r\n", "\r\n", "quit\r\n",
+		"set x 0 0 6\r\nfoo ba\r\n", "set x 0 0 0\r\n\r\n", "set x 0 0 -1\r\n", "set x 0 0 x\r\n", "set xyz\r\n",
 		"add x 0 0 7\r\n", "GET / HTTP/1.0\r\n", "set x 0 0 10\r\nbaaaz quux\r\n", "set x 0 0 8\r\ncol on:x\r\n",
 		"set x 0 0 6\r\ncol on\r\n", "set x 0 0 8\r\ncrlf end\r\n",
 		in + "set a 0 0 7\r\nfoo baz\r\nget a\r\n", strings.Repeat("x", 3000),
@@ -70,10 +71,17 @@ func TestAuthStrict(t *testing.T) {
 	for _, data := range []string{"foo  bar", " foo bar", "foo bar ", "foo bar x"} {
 		c.ask(t, "set x 0 0 "+string(rune('0'+len(data)))+"\r\n"+data+"\r\n", "CLIENT_ERROR authentication failure\r\n")
 	}
-	c.ask(t, "set x 0 0 100000\r\n"+strings.Repeat("foo bar ", 12500)+"\r\nget a\r\n", "CLIENT_ERROR auth token too long\r\nCLIENT_ERROR unauthenticated\r\n")
-	c.ask(t, "set x 0 0 4294967295\r\n", "CLIENT_ERROR unauthenticated\r\n")
+	c.ask(t, "set x 0 0 16385\r\nget a\r\n", "CLIENT_ERROR auth token too long\r\nCLIENT_ERROR unauthenticated\r\n")
+	c.ask(t, "set x 0 0 4294967295\r\nset x 0 0 4294967296\r\n", "CLIENT_ERROR auth token too long\r\nCLIENT_ERROR unauthenticated\r\n")
 	c.ask(t, "set x 0 0 7\r\nfoo bar\r\nmn\r\n", "STORED\r\nMN\r\n")
-	dial(t, addr).ask(t, "mn\r\n", "CLIENT_ERROR unauthenticated\r\n") // each for himself
+	dial(t, addr).ask(t, "get a\r\n", "CLIENT_ERROR unauthenticated\r\n")                 // each for himself
+	for _, text := range []string{"mn\r\n", "\n", "set a\n", strings.Repeat("x", 2049)} { // too short or too long to be a set
+		c := dial(t, addr)
+		c.ask(t, text, "")
+		if rest, err := io.ReadAll(c.r); err != nil || len(rest) != 0 {
+			t.Errorf("%.20q: %q, %v", text, rest, err)
+		}
+	}
 	stats := c.stats(t, "stats")
 	if stats["auth_cmds"] != "5" || stats["auth_errors"] != "4" || stats["curr_items"] != "0" {
 		t.Errorf("%v", stats)

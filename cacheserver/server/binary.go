@@ -35,6 +35,7 @@ func (s *session) stepBinary(b []byte) (used int, more bool) {
 		return 0, false
 	}
 	s.budget--
+	s.newReply(true)
 	if s.srv.logs(2) {
 		s.srv.logf(2, "<%d binary %#02x %q", s.id, uint8(r.Opcode), r.Key)
 	}
@@ -133,6 +134,7 @@ func (s *session) binaryGet() {
 	r := &s.req
 	touch := s.op != protocol.OpGet && s.op != protocol.OpGetK
 	withKey := s.op == protocol.OpGetK || s.op == protocol.OpGATK
+	why := s.beforeFetch(r.Key)
 	var it store.Item
 	var ok bool
 	if touch {
@@ -144,7 +146,7 @@ func (s *session) binaryGet() {
 		}
 		s.stats.got(ok)
 	}
-	s.noteGet(r.Key, it, ok)
+	s.noteGet(r.Key, it, ok, why)
 	reply := protocol.BinaryReply{}
 	if withKey {
 		reply.KeyLen = len(r.Key)
@@ -207,6 +209,7 @@ func (s *session) beginBinaryStore() {
 	if !s.srv.store.KeepsCAS() {
 		r.CAS = 0 // memcached finds no room in the new item for the id that is asked for
 	}
+	s.countSet(r.Key)
 	err := s.beginValue(r.Key, r.Flags, r.Exptime, int(r.ValueLen()), mode)
 	if err == nil {
 		if r.CAS != 0 && mode != store.Append && mode != store.Prepend {
@@ -231,6 +234,7 @@ func (s *session) endBinaryValue() {
 		return
 	}
 	s.reading = false
+	s.stats.cmdSet.Add(1)
 	status, cas := s.commitOn(store.Terms{Mode: s.mode, Compare: s.req.CAS != 0, CAS: s.req.CAS})
 	if s.mode == store.CAS {
 		s.stats.cas(status)
@@ -250,8 +254,9 @@ func (s *session) endBinaryValue() {
 }
 
 func (s *session) binaryDelete() {
+	s.noteFound(s.req.Key)
+	s.countDelete(s.req.Key)
 	status := s.srv.store.DeleteIf(s.req.Key, s.req.CAS)
-	s.noteDelete(s.req.Key, "delete", status == store.Stored)
 	switch status {
 	case store.Stored:
 		s.stats.deleteHits.Add(1)

@@ -288,7 +288,7 @@ func TestProtocols(t *testing.T) {
 		{Auto, "mn\r\n" + "mn\r\n", "MN\r\nMN\r\n", false},
 		{Auto, noop + noop, noopReply + noopReply, false},
 		{Auto, noop + "garbage", noopReply, true},
-		{ASCII, noop + "\r\n", "ERROR\r\n", false},
+		{ASCII, noop + "\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n", false},
 		{Binary, noop, noopReply, false},
 		{Binary, "mn\r\n", "", true},
 		{Binary, noop + noop + "\x81" + noop[1:], noopReply + noopReply, true},

@@ -13,6 +13,7 @@ import (
 func (s *session) binaryDelta() {
 	r := &s.req
 	decr := s.op == protocol.OpDecrement
+	s.noteFound(r.Key)
 	value, cas, status := s.srv.store.Delta(r.Key, r.Delta, decr, r.CAS)
 	switch status {
 	case store.Stored:

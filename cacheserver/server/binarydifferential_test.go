@@ -131,7 +131,7 @@ func (p *peer) next(t *rapid.T, ask packet) string {
 	return string(got[:len(got)-len(end)])
 }
 
-// Whatever is said in the binary protocol, in whatever pieces: Debian's memcached and this server answer with the same
+// Whatever is said in the binary protocol, in whatever pieces: memcached and this server answer with the same
 // bytes, CAS ids included.
 func TestSameAsMemcachedInBinary(t *testing.T) {
 	theirs, _ := realproc.Memcached(t)
@@ -147,6 +147,7 @@ func TestSameAsMemcachedInBinaryWithoutCAS(t *testing.T) {
 }
 
 func sameInBinary(t *testing.T, theirs, ours string) {
+	now := modern(t) // before 1.6.45 a store that failed took no CAS id
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		connect := func(name, addr string) *peer {
@@ -160,25 +161,38 @@ func sameInBinary(t *testing.T, theirs, ours string) {
 		memcached, cacheserver := connect("memcached", theirs), connect("cacheserver", ours)
 		defer memcached.Close()
 		defer cacheserver.Close()
-		var said, want strings.Builder
+		var said, answers strings.Builder
 		known := make(map[string]uint64)
 		for range rapid.IntRange(0, 30).Draw(t, "requests") {
 			p := anyPacket(t, known)
 			answer := memcached.next(t, p) // one by one there, as in TestSameAsMemcached
-			if r, err := readReply(strings.NewReader(answer)); err == nil && r.cas != 0 {
+			if r, err := readReply(strings.NewReader(answer)); err == nil && r.cas != 0 && now {
 				known[p.key] = r.cas
 			}
 			said.WriteString(p.String())
-			want.WriteString(answer)
+			answers.WriteString(answer)
 		}
 		end := anyEnd(t)
-		want.WriteString(memcached.rest(t, end))
+		answers.WriteString(memcached.rest(t, end))
 		text := said.String() + end
-		got := cacheserver.rest(t, pieces(t, text)...)
-		if got != want.String() {
-			t.Fatalf("%q\ncacheserver %s\nmemcached   %s", text, replyTexts(got), replyTexts(want.String()))
+		got, want := cacheserver.rest(t, pieces(t, text)...), answers.String()
+		if !now {
+			got, want = withoutCAS(got), withoutCAS(want)
+		}
+		if got != want {
+			t.Fatalf("%q\ncacheserver %s\nmemcached   %s", text, replyTexts(got), replyTexts(want))
 		}
 	})
+}
+
+// withoutCAS sets the CAS ids of responses to 0.
+func withoutCAS(text string) string {
+	b := []byte(text)
+	for rest := b; len(rest) >= protocol.BinaryHeaderLen; {
+		clear(rest[16:protocol.BinaryHeaderLen])
+		rest = rest[min(len(rest), protocol.BinaryHeaderLen+int(binary.BigEndian.Uint32(rest[8:]))):]
+	}
+	return string(b)
 }
 
 // replyTexts makes responses readable.

@@ -12,6 +12,9 @@ func (s *session) binaryStat() {
 	what := s.req.Key
 	var lines output
 	switch {
+	case bytes.HasPrefix(what, []byte("detail")) && s.srv.cfg.NoDump:
+		s.fail(protocol.StatusNotFound)
+		return
 	case len(what) == 0, string(what) == "items", string(what) == "slabs", string(what) == "sizes", bytes.HasPrefix(what, []byte("detail ")):
 		s.srv.writeStats(&lines, string(what), s.caller)
 	case bytes.HasPrefix(what, []byte("reset")): // memcached compares no more than that

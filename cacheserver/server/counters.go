@@ -42,14 +42,13 @@ func (c *counters) touched(ok bool) {
 	}
 }
 
-// metaGot counts an mg, which is a touch where it sets the expiry.
-func (c *counters) metaGot(touches, ok bool) {
+// metaHit counts an mg that has found its item, which is a touch where it sets the expiry.
+func (c *counters) metaHit(touches bool) {
 	if touches {
-		c.cmdGet.Add(1)
-		c.touched(ok)
+		c.touched(true)
 		return
 	}
-	c.got(ok)
+	c.got(true)
 }
 
 func (c *counters) deleted(ok bool) {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strconv"
 
 	"pagegate/cacheserver/store"
 )
@@ -12,7 +11,7 @@ type dump struct {
 	scan    store.Scanner
 	classes map[int]bool // nil is all
 	line    func(*output, []byte, store.ItemInfo)
-	left    int // items that may still be listed; -1 is all
+	left    int64 // items that may still be listed; -1 is all
 	end     string
 }
 
@@ -30,6 +29,9 @@ func (s *session) beginDump(classes string, keysOnly bool) {
 	case s.srv.cfg.NoDump:
 		s.say(forbidden)
 		return
+	case s.caller == nil:
+		s.say("ERROR " + name + " needs a connection")
+		return
 	case !s.out.empty(): // memcached's crawler writes to the socket by itself
 		s.say("ERROR cannot pipeline other commands before " + name)
 		return
@@ -43,31 +45,6 @@ func (s *session) beginDump(classes string, keysOnly bool) {
 		d.line, d.end = mgdumpLine, "EN"
 	}
 	s.dump = d
-}
-
-// beginCacheDump starts stats cachedump CLASS LIMIT.
-func (s *session) beginCacheDump(w []string) {
-	if s.srv.cfg.NoDump {
-		s.reply("CLIENT_ERROR stats cachedump not allowed")
-		return
-	}
-	if len(w) != 2 {
-		s.reply("CLIENT_ERROR bad command line")
-		return
-	}
-	class, err1 := strconv.Atoi(w[0])
-	limit, err2 := strconv.Atoi(w[1])
-	switch {
-	case err1 != nil || err2 != nil || limit < 0:
-		s.reply("CLIENT_ERROR bad command line format")
-	case class < 1 || class > 63:
-		s.reply("CLIENT_ERROR Illegal slab id")
-	default:
-		if limit == 0 {
-			limit = -1
-		}
-		s.dump = &dump{classes: map[int]bool{class: true}, left: limit, line: s.srv.cacheDumpLine, end: "END"}
-	}
 }
 
 // dumpSome lists some items, as many as the client may be owed.
@@ -107,32 +84,12 @@ func (s *Server) metadumpLine(o *output, key []byte, it store.ItemInfo) {
 }
 
 // mgdumpLine lists an item as a command that gets it.
-func mgdumpLine(o *output, key []byte, _ store.ItemInfo) {
+func mgdumpLine(o *output, key []byte, it store.ItemInfo) {
 	o.begin()
-	if plainKey(key) {
-		o.text = append(append(o.text, "mg "...), key...)
-	} else {
+	if it.BinaryKey {
 		o.text = append(appendBase64(append(o.text, "mg "...), key), " b"...)
+	} else {
+		o.text = append(append(o.text, "mg "...), key...)
 	}
-	o.endLine()
-}
-
-// plainKey tells whether a key can stand in a command as it is.
-func plainKey(key []byte) bool {
-	for _, c := range key {
-		if c <= ' ' || c == 0x7F {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *Server) cacheDumpLine(o *output, key []byte, it store.ItemInfo) {
-	exp := it.Exptime
-	if exp == 0 {
-		exp = s.started - 2 // what memcached shows for never: before it was started
-	}
-	o.begin()
-	o.text = fmt.Appendf(o.text, "ITEM %s [%d b; %d s]", key, it.Len, exp)
 	o.endLine()
 }

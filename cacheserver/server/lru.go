@@ -1,28 +1,34 @@
 package server
 
 import (
+	"math"
 	"strconv"
 
+	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
 
 // lruCommand is lru tune HOT% WARM% HOTFACTOR WARMFACTOR, lru mode flat|segmented and lru temp_ttl SECONDS.
 func (s *Server) lruCommand(w []string) string {
+	what, value := at(w, 0), at(w, 1)
+	is := func(name string, words int) bool { return len(w) >= words && protocol.Abbreviates(what, name) }
 	lru := s.store.LRU()
 	switch {
-	case len(w) >= 5 && w[0] == "tune":
+	case is("tune", 5):
 		return s.tuneLRU(lru, w[1:])
-	case !s.cfg.Maintainer || len(w) < 2:
+	case !s.cfg.Maintainer:
 		return errUnknown
-	case w[0] == "mode" && (w[1] == "flat" || w[1] == "segmented"):
-		lru.Segmented = w[1] == "segmented"
-	case w[0] == "temp_ttl":
-		ttl, err := strconv.ParseInt(w[1], 10, 32)
-		if err != nil {
+	case is("mode", 2) && protocol.Abbreviates(value, "flat"):
+		lru.Segmented = false
+	case is("mode", 2) && protocol.Abbreviates(value, "segmented"):
+		lru.Segmented = true
+	case is("temp_ttl", 2):
+		ttl, ok := protocol.Int32(value)
+		if !ok {
 			return errUnknown
 		}
 		if lru.Temporary = ttl >= 0; lru.Temporary {
-			lru.TemporaryTTL = ttl
+			lru.TemporaryTTL = int64(ttl)
 		}
 	default:
 		return errUnknown
@@ -32,14 +38,14 @@ func (s *Server) lruCommand(w []string) string {
 }
 
 func (s *Server) tuneLRU(lru store.LRU, w []string) string {
-	hot, err1 := strconv.ParseUint(w[0], 10, 32)
-	warm, err2 := strconv.ParseUint(w[1], 10, 32)
-	hotFactor, err3 := strconv.ParseFloat(w[2], 64)
-	warmFactor, err4 := strconv.ParseFloat(w[3], 64)
+	hot, ok1 := protocol.Uint32(w[0])
+	warm, ok2 := protocol.Uint32(w[1])
+	hotFactor, err1 := strconv.ParseFloat(w[2], 64)
+	warmFactor, err2 := strconv.ParseFloat(w[3], 64)
 	switch {
-	case err1 != nil || err2 != nil || err3 != nil || err4 != nil:
+	case !ok1 || !ok2 || err1 != nil || err2 != nil:
 		return errUnknown
-	case hot+warm > store.SegmentsMaxPercent:
+	case uint64(hot)+uint64(warm) > store.SegmentsMaxPercent:
 		return "ERROR hot and warm pcts must not exceed 80"
 	case !(hotFactor > 0) || !(warmFactor > 0):
 		return "ERROR hot/warm age factors must be greater than 0"
@@ -51,65 +57,76 @@ func (s *Server) tuneLRU(lru store.LRU, w []string) string {
 
 // slabsCommand is slabs reassign SRC DST and slabs automove LEVEL.
 func (s *Server) slabsCommand(w []string) string {
+	what := at(w, 0)
 	switch {
-	case len(w) == 3 && w[0] == "reassign":
-		if s.cfg.NoReassign {
-			return "CLIENT_ERROR slab reassignment disabled"
-		}
-		src, err1 := strconv.Atoi(w[1])
-		dst, err2 := strconv.Atoi(w[2])
-		if err1 != nil || err2 != nil {
-			return errFormat
-		}
-		switch s.store.Reassign(src, dst) {
-		case store.Reassigned:
-			select {
-			case s.moveAsked <- struct{}{}:
-			default:
-			}
-			return "OK"
-		case store.ReassignBusy:
-			return "BUSY currently processing reassign request"
-		case store.ReassignNoSpare:
-			return "NOSPARE source class has no spare pages"
-		case store.ReassignSame:
-			return "SAME src and dst class are identical"
-		}
-		return "BADCLASS invalid src or dst class id"
-	case len(w) >= 2 && w[0] == "automove":
+	case len(w) == 3 && protocol.Abbreviates(what, "reassign"):
+		return s.reassign(w[1], w[2])
+	case len(w) >= 2 && protocol.Abbreviates(what, "automove"):
 		return s.automoveCommand(w[1], w[2:])
 	}
 	return errUnknown
 }
 
+// reassign is slabs reassign SRC DST.
+func (s *Server) reassign(from, to string) string {
+	if s.cfg.NoReassign {
+		return "CLIENT_ERROR slab reassignment disabled"
+	}
+	src, ok1 := protocol.Int32(from)
+	dst, ok2 := protocol.Int32(to)
+	if !ok1 || !ok2 {
+		return errFormat
+	}
+	switch s.store.Reassign(int(src), int(dst)) {
+	case store.Reassigned:
+		select {
+		case s.moveAsked <- struct{}{}:
+		default:
+		}
+		return "OK"
+	case store.ReassignBusy:
+		return "BUSY currently processing reassign request"
+	case store.ReassignNoSpare:
+		return "NOSPARE source class has no spare pages"
+	case store.ReassignSame:
+		return "SAME src and dst class are identical"
+	}
+	return "BADCLASS invalid src or dst class id"
+}
+
+// Bounds in seconds of the automover's window.
+const (
+	windowMin = 3
+	windowMax = 1800
+)
+
 // automoveCommand is slabs automove LEVEL, ratio FACTOR, freeratio FACTOR or window SECONDS.
 func (s *Server) automoveCommand(what string, w []string) string {
 	how := s.store.Automove()
-	switch what {
-	case "ratio", "freeratio":
-		if len(w) == 0 {
+	switch {
+	case protocol.Abbreviates(what, "ratio"), protocol.Abbreviates(what, "freeratio"):
+		factor, err := strconv.ParseFloat(at(w, 0), 64)
+		if err != nil {
 			return errUnknown
 		}
-		factor, err := strconv.ParseFloat(w[0], 64)
-		if err != nil || !(factor > 0) {
-			return errUnknown
-		}
-		if what == "ratio" { // pages without items are free at once: there is no share of memory to be kept free
+		if protocol.Abbreviates(what, "ratio") {
 			how.Ratio = factor
+		} else {
+			s.freeRatio.Store(math.Float64bits(factor))
 		}
-	case "window":
-		if len(w) == 0 {
+	case protocol.Abbreviates(what, "window"):
+		window, ok := protocol.Uint32(at(w, 0))
+		if !ok {
 			return errFormat
 		}
-		window, err := strconv.ParseUint(w[0], 10, 31)
-		if err != nil || window == 0 {
-			return errFormat
+		if window < windowMin || window > windowMax {
+			return "CLIENT_ERROR automove window too low or too high"
 		}
 		how.Window = int(window)
 	default:
-		level, err := strconv.ParseUint(what, 10, 32)
+		level, ok := protocol.Uint32(what)
 		switch {
-		case err != nil:
+		case !ok:
 			return errFormat
 		case level > 2:
 			return errUnknown
@@ -141,6 +158,10 @@ func (s *Server) setting(name, fixed string) string {
 		return decimals(s.store.Automove().Ratio)
 	case "slab_automove_window":
 		return strconv.Itoa(s.store.Automove().Window)
+	case "slab_automove_freeratio":
+		if bits := s.freeRatio.Load(); bits != 0 {
+			return strconv.FormatFloat(math.Float64frombits(bits), 'f', 3, 64)
+		}
 	case "lru_segmented":
 		return yesNo(lru.Segmented)
 	case "hot_lru_pct":

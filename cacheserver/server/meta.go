@@ -57,7 +57,7 @@ func (s *session) metaError(line string) {
 // metaReply answers a code and those of the flags that are there whatever came of the command. Quiet mode says nothing of
 // what is nominal.
 func (s *session) metaReply(code string, nominal bool) {
-	if nominal && s.meta.Quiet {
+	if s.opaqueTooLong() || nominal && s.meta.Quiet {
 		return
 	}
 	s.metaLine(code, func(byte) {})
@@ -65,18 +65,30 @@ func (s *session) metaReply(code string, nominal bool) {
 
 // metaLine answers a code and the flags.
 func (s *session) metaLine(code string, add func(letter byte)) {
+	if s.opaqueTooLong() {
+		return
+	}
 	s.out.begin()
 	s.out.text = append(s.out.text, code...)
-	s.metaFlags(add)
+	s.metaFlags(s.meta.Binary, add)
 	s.out.endLine()
 }
 
-// metaFlags appends to the reply, in the order in which they were sent, the key and the opaque, and calls add for the other flags.
-func (s *session) metaFlags(add func(letter byte)) {
+// opaqueTooLong answers a command with an error for that instead of its outcome: memcached sees it only when it writes that.
+func (s *session) opaqueTooLong() bool {
+	if s.meta.LongOpaque {
+		s.metaError(protocol.ErrOpaque)
+	}
+	return s.meta.LongOpaque
+}
+
+// metaFlags appends to the reply, in the order in which they were sent, the key, encoded or as it is, and the opaque, and calls add for the
+// other flags.
+func (s *session) metaFlags(encoded bool, add func(letter byte)) {
 	for _, f := range s.meta.Flags() {
 		switch f.Letter {
 		case 'k':
-			s.metaKey()
+			s.metaKey(encoded)
 		case 'O':
 			s.out.text = append(append(s.out.text, " O"...), f.Token...)
 		default:
@@ -85,10 +97,10 @@ func (s *session) metaFlags(add func(letter byte)) {
 	}
 }
 
-func (s *session) metaKey() {
+func (s *session) metaKey(encoded bool) {
 	o := &s.out
 	o.text = append(o.text, " k"...)
-	if !s.meta.Binary {
+	if !encoded {
 		o.text = append(o.text, s.meta.Key...)
 		return
 	}
@@ -106,6 +118,7 @@ func (s *session) metaInt(letter byte, n int64) {
 // metaGet is mg.
 func (s *session) metaGet() {
 	m, created := &s.meta, false
+	s.noteFound(m.Key)
 	for range metaTries {
 		var it store.Item
 		var held bool
@@ -113,8 +126,9 @@ func (s *session) metaGet() {
 			if held {
 				s.metaValue(it)
 			}
-			s.stats.metaGot(m.HasTTL, true)
-			s.noteMetaGet(true)
+			if !m.LongOpaque {
+				s.stats.metaHit(m.HasTTL)
+			}
 			return
 		}
 		if !m.HasVivify {
@@ -125,8 +139,7 @@ func (s *session) metaGet() {
 			break
 		}
 	}
-	s.stats.metaGot(m.HasTTL, false)
-	s.noteMetaGet(false)
+	s.stats.got(false)
 	s.metaReply(metaMiss, true)
 }
 
@@ -134,11 +147,15 @@ func (s *session) metaGet() {
 // was faster, ok when there is no memory.
 func (s *session) vivify() (created, ok bool) {
 	m := &s.meta
-	p, err := s.srv.store.Alloc(m.Key, 0, s.srv.expires(m.VivifyTTL), 0)
+	exptime := s.srv.expires(m.VivifyTTL)
+	if exptime <= s.srv.clock() {
+		exptime = 0 // over at once, but not before it has been answered: see metaHit
+	}
+	p, err := s.srv.store.Alloc(m.Key, 0, exptime, 0)
 	if err != nil {
 		return false, false
 	}
-	status, _ := p.CommitOn(store.Terms{Mode: store.Add, NewCAS: m.NewCAS, Won: true})
+	status, _ := p.CommitOn(store.Terms{Mode: store.Add, NewCAS: m.NewCAS, Won: !m.LongOpaque})
 	return status == store.Stored, true
 }
 
@@ -146,6 +163,11 @@ func (s *session) vivify() (created, ok bool) {
 // item is the command's own work.
 func (s *session) metaHit(e store.Entry, created bool) (it store.Item, held bool) {
 	m, info, won := &s.meta, e.Info(), created
+	if m.LongOpaque {
+		s.untilOpaque(e, created)
+		s.opaqueTooLong()
+		return it, false
+	}
 	if !m.HasTTL {
 		s.stats.hit(info.Class, e.Segment())
 	}
@@ -158,7 +180,7 @@ func (s *session) metaHit(e store.Entry, created bool) (it store.Item, held bool
 	}
 	s.metaHead(value, info.Len)
 	forever := created // as in memcached, a new item gets its expiry where the N flag stands, and t before it sees none
-	s.metaFlags(func(letter byte) {
+	s.metaFlags(info.BinaryKey, func(letter byte) {
 		switch letter {
 		case 'N':
 			if created {
@@ -186,6 +208,24 @@ func (s *session) metaHit(e store.Entry, created bool) (it store.Item, held bool
 		e.Bump()
 	}
 	return it, held
+}
+
+// untilOpaque does to an item what the flags say that stand before an opaque which is too long.
+func (s *session) untilOpaque(e store.Entry, created bool) {
+	m := &s.meta
+	if created {
+		e.SetExptime(0)
+	}
+	for _, f := range m.Flags() {
+		switch {
+		case f.Letter == 'O':
+			return
+		case f.Letter == 'T':
+			e.SetExptime(s.srv.expires(m.TTL))
+		case f.Letter == 'N' && created:
+			e.SetExptime(s.srv.expires(m.VivifyTTL))
+		}
+	}
 }
 
 // metaHead begins the reply to a command that may give a value.
@@ -247,8 +287,6 @@ func (s *session) metaValue(it store.Item) {
 
 func appendBase64(dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }
 
-func abs(n int64) int64 { return max(n, -n) }
-
 // metaDebug is me.
 func (s *session) metaDebug() {
 	m := &s.meta
@@ -256,14 +294,14 @@ func (s *session) metaDebug() {
 		o, info := &s.out, e.Info()
 		o.begin()
 		o.text = append(o.text, "ME "...)
-		if m.Binary {
+		if info.BinaryKey {
 			o.text = appendBase64(o.text, m.Key)
 		} else {
 			o.text = append(o.text, m.Key...)
 		}
 		field := func(name string, n uint64) { o.text = strconv.AppendUint(append(o.text, name...), n, 10) }
 		o.text = append(o.text, " exp="...)
-		o.text = strconv.AppendInt(o.text, -abs(e.TTL()), 10) // memcached counts from the expiry to now; -1 is never
+		o.text = strconv.AppendInt(o.text, e.TTL(), 10)
 		field(" la=", uint64(e.Idle()))
 		field(" cas=", info.CAS)
 		o.text = append(o.text, " fetch="...)

@@ -15,11 +15,17 @@ func (s *session) metaSet() {
 		s.metaError("CLIENT_ERROR invalid mode for ms M token")
 		return
 	}
+	if s.opaqueTooLong() {
+		return
+	}
 	exptime := m.TTL
 	if joins(mode) && m.HasVivify {
 		exptime = m.VivifyTTL
 	}
 	s.beginBlock(m.Key, m.ClientFlags, exptime, m.Length, mode)
+	if s.reading && m.Binary {
+		s.pending.SetBinaryKey()
+	}
 }
 
 func joins(mode store.Mode) bool { return mode == store.Append || mode == store.Prepend }
@@ -57,22 +63,14 @@ func (s *session) commitMeta() {
 	if t.Compare && !joins(s.mode) {
 		s.stats.cas(status)
 	}
-	code := metaDone
+	code := metaNotStored // too large when joined, or out of memory, too
 	switch status {
 	case store.Stored:
-	case store.NotStored:
-		code = metaNotStored
+		code = metaDone
 	case store.Exists:
 		code = metaExists
 	case store.NotFound:
 		code = metaNotFound
-	case store.TooLarge:
-		s.reply(protocol.ErrTooLarge)
-		return
-	default:
-		s.stats.noMemory.Add(1)
-		s.reply(protocol.ErrNoMemory)
-		return
 	}
 	if m.Quiet && status == store.Stored {
 		return
@@ -100,25 +98,23 @@ func (s *session) storedSize(status store.Status) int64 {
 // metaDelete is md.
 func (s *session) metaDelete() {
 	m, code := &s.meta, metaNotFound
+	if s.opaqueTooLong() {
+		return
+	}
+	s.noteFound(m.Key)
 	for range metaTries {
-		var drop bool
-		var old uint64
-		found := s.srv.store.Edit(m.Key, func(e store.Entry) {
-			old = e.CAS()
-			switch {
+		old, drop := uint64(0), false
+		if !s.srv.store.Edit(m.Key, func(e store.Entry) {
+			switch old = e.CAS(); {
 			case m.HasCAS && old != m.CAS:
 				code = metaExists
 			case m.Drop:
 				drop = true
-			case m.Invalidate:
-				s.invalidate(e)
-				code = metaDone
 			default:
-				e.Delete()
+				s.metaRemove(e)
 				code = metaDone
 			}
-		})
-		if !found {
+		}) {
 			code = metaNotFound
 		}
 		if !drop {
@@ -135,29 +131,43 @@ func (s *session) metaDelete() {
 		}
 		code = metaNotStored // until the next try
 	}
-	s.stats.deleted(code == metaDone)
-	s.noteDelete(m.Key, "md", code == metaDone)
+	if code != metaDone || !m.Invalidate { // to mark an item is not to delete it
+		s.stats.deleted(code == metaDone)
+	}
 	s.metaReply(code, code == metaDone)
 }
 
-// invalidate marks an item as stale instead of deleting it.
-func (s *session) invalidate(e store.Entry) {
-	if s.meta.HasTTL {
-		e.SetExptime(s.srv.expires(s.meta.TTL))
+// metaRemove deletes an item, or marks it as stale.
+func (s *session) metaRemove(e store.Entry) {
+	m := &s.meta
+	if !m.Invalidate {
+		s.noteDelete(m.Key, "md", e.Info())
+		e.Delete()
+		return
+	}
+	if m.HasTTL {
+		e.SetExptime(s.srv.expires(m.TTL))
 	}
 	e.SetStale()
-	e.SetCAS(s.meta.NewCAS)
+	e.SetCAS(m.NewCAS)
 }
 
-// dropValue puts an empty item in the place of the one with a CAS id.
+// dropValue puts an empty item in the place of the one with a CAS id, which it keeps unless it is marked as stale too or given another.
 func (s *session) dropValue(old uint64) (status store.Status, errLine string) {
 	m := &s.meta
 	p, err := s.srv.store.Alloc(m.Key, m.ClientFlags, s.srv.expires(m.TTL), 0)
 	if err != nil {
-		s.stats.noMemory.Add(1)
-		return 0, protocol.ErrNoMemory
+		return 0, "SERVER_ERROR out of memory"
 	}
-	status, _ = p.CommitOn(store.Terms{Compare: true, CAS: old, NewCAS: m.NewCAS, Stale: m.Invalidate})
+	it := store.ItemInfo{Class: p.Class()}
+	newCAS := m.NewCAS
+	if !m.HasNewCAS && !m.Invalidate {
+		newCAS = old
+	}
+	if status, _ = p.CommitOn(store.Terms{Compare: true, CAS: old, NewCAS: newCAS, Stale: m.Invalidate}); status == store.Stored && !m.Invalidate {
+		s.srv.store.CountDelete(it.Class)
+		s.noteDelete(m.Key, "md", it)
+	}
 	return status, ""
 }
 
@@ -173,6 +183,7 @@ func (s *session) metaArithmetic() {
 		s.metaError("CLIENT_ERROR invalid mode for ma M token")
 		return
 	}
+	s.noteFound(m.Key)
 	for range metaTries {
 		value, cas, status := s.srv.store.DeltaTo(m.Key, m.Delta, decr, m.CAS, m.NewCAS)
 		seeded := status == store.NotFound && m.HasVivify
@@ -223,19 +234,19 @@ func (s *session) metaCounted(value, cas uint64, status store.Status, seeded boo
 
 // metaCounter answers an ma that has counted, and sets the item's expiry if that is asked for.
 func (s *session) metaCounter(value, cas uint64, seeded bool) {
-	m, quiet := &s.meta, s.meta.Quiet && !seeded
+	m, quiet := &s.meta, s.meta.Quiet
 	ttl := int64(-1)
 	if m.HasTTL || !quiet {
 		s.srv.store.Edit(m.Key, func(e store.Entry) { ttl = s.metaExpiry(e, seeded) })
 	}
-	if quiet {
+	if s.opaqueTooLong() || quiet {
 		return
 	}
 	var buf [20]byte
 	text := strconv.AppendUint(buf[:0], value, 10)
 	o := &s.out
 	s.metaHead(m.Value, len(text))
-	s.metaFlags(func(letter byte) {
+	s.metaFlags(m.Binary, func(letter byte) {
 		switch letter {
 		case 'c':
 			s.metaUint('c', cas)

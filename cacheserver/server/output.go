@@ -25,6 +25,13 @@ type output struct {
 	count  int // replies, as far as there is a bound on what they take
 	from   int // where the text that is being written begins
 	done   int // bytes of the pieces that have been written
+	cuts   []cut
+}
+
+// cut is where a message begins, in bytes from the beginning of what is owed.
+type cut struct {
+	at        int
+	evenEmpty bool // it is sent even if there is nothing in it
 }
 
 // piece is a stretch of text by its offsets, or memory of the store.
@@ -146,6 +153,7 @@ func (o *output) reset() {
 	}
 	clear(o.pieces)
 	o.text, o.pieces, o.items, o.owed, o.done = o.text[:0], o.pieces[:0], o.items[:0], 0, 0
+	o.cuts = o.cuts[:0]
 	if cap(o.text) > keptText {
 		o.text = nil
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // prefixesMax bounds the number of prefixes that are counted: keys are clients' to choose.
-const prefixesMax = 100_000
+const prefixesMax = 1 << 16
 
 // prefixes counts commands by what keys begin with, for `stats detail`. Its methods may be called by any goroutine; switched off
 // they cost one load.

@@ -87,6 +87,7 @@ type Server struct {
 	watching       sync.WaitGroup // goroutines of connections that no worker serves
 	roomAgain      chan struct{}
 	moveAsked      chan struct{} // a page is to move
+	freeRatio      atomic.Uint64 // what slabs automove freeratio has said, as its bits; 0 is nothing. Only stats settings has a use for it
 	stopped        chan struct{}
 }
 

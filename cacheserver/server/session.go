@@ -22,6 +22,7 @@ type session struct {
 	segments [][]byte
 	id       int     // the socket's number, for the log
 	caller   *caller // who it is; nil over UDP
+	messages bool    // each reply is a message of its own: UDP
 	idled    bool    // the conversation was ended because nothing came
 	failed   bool    // it was ended because it made no sense, or because writing failed
 
@@ -59,7 +60,7 @@ func (s *session) step(b []byte) (used int, more bool) {
 			return int(n), false
 		}
 		if s.after != "" {
-			s.reply(s.after) // even to noreply: the client has to know
+			s.say(s.after)
 			s.after = ""
 		}
 		return int(n), true
@@ -88,7 +89,6 @@ func (s *session) step(b []byte) (used int, more bool) {
 // beginValue takes memory for a value that is to be stored as mode says; its bytes come next. On an error, one of
 // store.Alloc's, they have to pass by. exptime is as sent.
 func (s *session) beginValue(key []byte, flags uint32, exptime int64, length int, mode store.Mode) error {
-	s.stats.cmdSet.Add(1)
 	pending, err := s.srv.store.Alloc(key, flags, s.srv.expires(exptime), length)
 	if err == nil {
 		s.pending, s.reading, s.mode = pending, true, mode
@@ -97,8 +97,10 @@ func (s *session) beginValue(key []byte, flags uint32, exptime int64, length int
 	switch {
 	case errors.Is(err, store.ErrTooLarge):
 		s.stats.tooLarge.Add(1)
+		s.noteRefused(key, store.TooLarge, mode)
 	case !errors.Is(err, store.ErrKey):
 		s.stats.noMemory.Add(1)
+		s.noteRefused(key, store.NoMemory, mode)
 	}
 	if mode == store.Set {
 		s.srv.store.Drop(key) // nobody shall read the outdated value
@@ -114,6 +116,13 @@ func (s *session) flush(exptime int64) {
 		at = s.srv.expires(exptime)
 	}
 	s.srv.store.FlushAll(at)
+}
+
+// newReply begins what is a message of its own over UDP; evenEmpty says that it is one even if nothing is said in it.
+func (s *session) newReply(evenEmpty bool) {
+	if s.messages {
+		s.out.cuts = append(s.out.cuts, cut{s.out.owed, evenEmpty})
+	}
 }
 
 // busy tells whether there is something to go on with though no byte is left.

@@ -20,7 +20,7 @@ func TestWebClientsAreHungUpOn(t *testing.T) {
 	addr, _ := start(t, Config{}, store.Config{})
 	watcher := dial(t, addr)
 	watcher.ask(t, "watch connevents\r\n", "OK\r\n")
-	for _, line := range []string{"GET / HTTP/1.0", "PUT /a HTTP/1.1", "DELETE HTTP/1.1", "POST /", "PURGE /a HTTP/1.1"} {
+	for _, line := range []string{"GET / HTTP/1.0", "PUT /a HTTP/1.1", "DELETE HTTP/1.1", "POST / HTTP/1.1", "PURGE /a HTTP/1.1"} {
 		c := dial(t, addr)
 		c.ask(t, line+"\r\n", "")
 		if rest, err := io.ReadAll(c.r); err != nil || len(rest) != 0 {

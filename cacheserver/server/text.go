@@ -9,11 +9,14 @@ import (
 	"pagegate/cacheserver/store"
 )
 
-// Limits of a request line in bytes: one that has no end by then is an error, but for the get family, whose lines may
-// hold thousands of keys.
+// Limits of a request line in bytes: one that has no end by then ends the conversation, but for get and gets, whose lines may hold
+// thousands of keys. Blanks in front of these are no more than maxLead.
 const (
 	maxLine    = 2048
 	maxGetLine = 1 << 20
+	maxLead    = 100
+	// plainKeyMax is memcached's longest key in bytes. Where keys may be longer, so may lines.
+	plainKeyMax = 250
 )
 
 // textState is what a session holds for a conversation in the text protocol.
@@ -47,20 +50,21 @@ func (s *session) stepText(b []byte) (used int, more bool) {
 		s.checkLong(b)
 		return 0, false
 	}
-	s.run(bytes.TrimSuffix(b[:end], []byte{'\r'}))
+	s.run(b[:end+1])
 	return end + 1, true
 }
 
-// checkLong ends a conversation whose line has no end.
+// checkLong ends a conversation whose line has no end, without a word.
 func (s *session) checkLong(line []byte) {
-	limit := maxLine + s.srv.cfg.KeyMax
-	if bytes.HasPrefix(line, []byte("get ")) || bytes.HasPrefix(line, []byte("gets ")) {
-		limit = maxGetLine
+	if len(line) <= maxLine+max(0, s.srv.cfg.KeyMax-plainKeyMax) {
+		return
 	}
-	if len(line) >= limit {
-		s.reply(protocol.ErrUnknown)
-		s.closing, s.failed = true, true
+	word := bytes.TrimLeft(line, " ")
+	if len(line)-len(word) <= maxLead && (bytes.HasPrefix(word, []byte("get ")) || bytes.HasPrefix(word, []byte("gets "))) &&
+		len(line) <= maxGetLine {
+		return
 	}
+	s.closing, s.failed = true, true
 }
 
 // reply appends a reply line.
@@ -78,24 +82,27 @@ func (s *session) say(line string) {
 	}
 }
 
-// run does one line.
-func (s *session) run(line []byte) {
+// run does one line, which is given with its end.
+func (s *session) run(whole []byte) {
 	s.budget--
 	if share := s.srv.replyShare; share > 0 && !s.out.take(share) {
 		s.noReplyMemory()
 		s.closing, s.failed = true, true
 		return
 	}
+	line := bytes.TrimSuffix(whole[:len(whole)-1], []byte{'\r'})
 	if s.srv.logs(2) {
 		s.srv.logf(2, "<%d %s", s.id, line)
 	}
-	errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd)
-	if errLine != "" && looksLikeHTTP(line) {
-		s.closing, s.failed = true, true
+	if len(whole) < protocol.LineMin {
+		s.newReply(false)
+		s.reply(protocol.ErrFormat)
 		return
 	}
+	errLine := protocol.Parse(line, s.srv.cfg.KeyMax, &s.cmd)
+	s.newReply(s.cmd.Verb == protocol.Quit || s.cmd.Verb.IsGet())
 	if errLine != "" {
-		s.say(errLine)
+		s.refuseLine(errLine)
 		return
 	}
 	c := &s.cmd
@@ -105,7 +112,10 @@ func (s *session) run(line []byte) {
 	}
 	switch c.Verb {
 	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
-		s.inGet = true
+		if s.inGet = !s.hasLongKey(c.Keys); !s.inGet {
+			s.refuseGet()
+			return
+		}
 		if s.getKeys(); s.inGet { // it goes on later, and the line's memory is the worker's
 			s.partial = append(s.partial[:0], c.Keys...)
 			c.Keys = s.partial
@@ -136,34 +146,38 @@ func (s *session) run(line []byte) {
 	}
 }
 
-// looksLikeHTTP tells a web client, whose requests may hold lines that somebody else chose, from one of memcached's, by a line
-// that is no command.
-func looksLikeHTTP(line []byte) bool {
-	last := bytes.LastIndexByte(line, ' ')
-	return last >= 0 && bytes.HasPrefix(line[last+1:], []byte("HTTP/")) ||
-		bytes.HasPrefix(line, []byte("GET /")) || bytes.HasPrefix(line, []byte("POST /")) || bytes.HasPrefix(line, []byte("PUT /"))
+// refuseLine answers a line that is no command, and lets its data block pass by if there is one. A web client's request, whose
+// further lines somebody else may have chosen, ends the conversation.
+func (s *session) refuseLine(errLine string) {
+	if s.cmd.HTTP {
+		s.closing, s.failed = true, true
+		return
+	}
+	if s.cmd.Block {
+		s.after, s.swallow = errLine, s.cmd.Length+2
+		return
+	}
+	s.say(errLine)
 }
 
 // getKeys answers as many keys as the client may be owed.
 func (s *session) getKeys() {
 	c := &s.cmd
 	withCAS := c.Verb == protocol.Gets || c.Verb == protocol.Gats
-	for !s.out.full() {
+	for first := true; !s.out.full(); first = false {
 		key := c.NextKey()
 		if len(key) == 0 {
 			s.inGet = false
 			s.reply("END")
 			return
 		}
-		if len(key) > s.srv.cfg.KeyMax {
-			if s.srv.cfg.PageKeys {
-				s.stats.getMisses.Add(1)
-				s.stats.cmdGet.Add(1)
-				continue // nothing that nginx can ask for is an error
-			}
-			s.inGet = false
-			s.reply(protocol.ErrFormat)
-			return
+		if !first {
+			s.newReply(true)
+		}
+		if len(key) > s.srv.cfg.KeyMax { // nothing that nginx can ask for is an error: see hasLongKey
+			s.stats.getMisses.Add(1)
+			s.stats.cmdGet.Add(1)
+			continue
 		}
 		if share := s.srv.replyShare; share > 0 && !s.out.take(share) {
 			s.inGet = false
@@ -175,15 +189,42 @@ func (s *session) getKeys() {
 	}
 }
 
+// hasLongKey tells whether one of a get's keys is too long, where that is an error.
+func (s *session) hasLongKey(keys []byte) bool {
+	most := s.srv.cfg.KeyMax
+	if len(keys) <= most || s.srv.cfg.PageKeys {
+		return false
+	}
+	for len(keys) > most {
+		next := bytes.LastIndexByte(keys[:most+1], ' ')
+		if next < 0 {
+			return true
+		}
+		keys = keys[next+1:]
+	}
+	return false
+}
+
+// refuseGet answers a get with a key that is too long: an error alone, though the items before that key are found, and count.
+func (s *session) refuseGet() {
+	c := &s.cmd
+	for key := c.NextKey(); len(key) <= s.srv.cfg.KeyMax; key = c.NextKey() {
+		if it, ok := s.lookUp(key); ok {
+			it.Release()
+		}
+	}
+	s.reply(protocol.ErrFormat)
+}
+
 // noReplyMemory drops what is owed, since it takes more than it may (Config.ReplyMemory).
 func (s *session) noReplyMemory() {
 	s.stats.replyOOM.Add(1)
 	s.out.reset()
 }
 
-func (s *session) get(key []byte, withCAS bool) {
-	var it store.Item
-	var ok bool
+// lookUp finds an item for a get, or a gat, which also sets its expiry, and counts that.
+func (s *session) lookUp(key []byte) (it store.Item, ok bool) {
+	why := s.beforeFetch(key)
 	if s.cmd.Verb == protocol.Gat || s.cmd.Verb == protocol.Gats {
 		it, ok = s.srv.store.GetAndTouch(key, s.srv.expires(s.cmd.Exptime))
 		s.stats.touched(ok)
@@ -191,9 +232,15 @@ func (s *session) get(key []byte, withCAS bool) {
 		if it, ok = s.srv.store.Get(key); ok {
 			s.stats.hit(it.Class(), it.Segment())
 		}
+		s.stats.got(ok)
 	}
-	s.stats.got(ok)
-	s.noteGet(key, it, ok)
+	s.noteGet(key, it, ok, why)
+	return it, ok
+}
+
+// get answers one key of a get.
+func (s *session) get(key []byte, withCAS bool) {
+	it, ok := s.lookUp(key)
 	if !ok {
 		return
 	}
@@ -224,6 +271,7 @@ var modes = [...]store.Mode{
 // beginStore takes memory for the data block, or lets it pass by.
 func (s *session) beginStore() {
 	c := &s.cmd
+	s.countSet(c.Key)
 	s.beginBlock(c.Key, c.Flags, c.Exptime, c.Length, modes[c.Verb])
 }
 
@@ -232,6 +280,7 @@ func (s *session) beginBlock(key []byte, flags uint32, exptime, length int64, mo
 	err := s.beginValue(key, flags, exptime, int(length), mode)
 	switch {
 	case err == nil:
+		s.stats.cmdSet.Add(1)
 		s.tail, s.badTail = 0, false
 		return
 	case errors.Is(err, store.ErrTooLarge):
@@ -275,30 +324,36 @@ func (s *session) commit() {
 	switch status {
 	case store.Stored:
 		s.say("STORED")
-	case store.NotStored:
-		s.say("NOT_STORED")
 	case store.Exists:
 		s.say("EXISTS")
 	case store.NotFound:
 		s.say("NOT_FOUND")
-	case store.TooLarge:
-		s.say(protocol.ErrTooLarge)
-	default:
-		s.stats.noMemory.Add(1)
-		s.say(protocol.ErrNoMemory)
+	default: // too large when joined, or out of memory
+		s.say("NOT_STORED")
 	}
 }
 
 func (s *session) delete() {
 	s.noteFound(s.cmd.Key)
-	ok := s.srv.store.Delete(s.cmd.Key) == store.Stored
+	s.countDelete(s.cmd.Key)
+	ok := s.deleteNoted()
 	s.stats.deleted(ok)
-	s.noteDelete(s.cmd.Key, "delete", ok)
 	if ok {
 		s.say("DELETED")
 	} else {
 		s.say("NOT_FOUND")
 	}
+}
+
+// deleteNoted deletes the command's item, and tells those who watch for that.
+func (s *session) deleteNoted() bool {
+	if !s.srv.events.watched(deletions) {
+		return s.srv.store.Delete(s.cmd.Key) == store.Stored
+	}
+	return s.srv.store.Edit(s.cmd.Key, func(e store.Entry) {
+		s.noteDelete(s.cmd.Key, "delete", e.Info())
+		e.Delete()
+	})
 }
 
 func (s *session) touch() {
@@ -330,7 +385,7 @@ func (s *session) delta() {
 	case store.NonNumeric:
 		s.say(protocol.ErrNonNumber)
 	default:
-		s.say("SERVER_ERROR out of memory in incr")
+		s.say("SERVER_ERROR out of memory")
 	}
 }
 

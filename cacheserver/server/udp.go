@@ -7,29 +7,40 @@ import (
 	"net"
 	"net/netip"
 	"time"
-
-	"pagegate/cacheserver/protocol"
 )
 
 // UDP (protocol.txt, "UDP protocol"): a datagram begins with a header of four numbers of 16 bits in network byte order:
 // the request's number, the datagram's place in the message, the number of datagrams in the message, and 0.
 
-// Sizes in bytes: of the header, of a datagram that is sent, of one that may come, and of the longest reply. A request may
-// carry a false sender's address, so what is sent there has a bound.
+// Sizes in bytes: of the header, of a datagram that is sent, of one that may come, and of the longest reply, which has as many datagrams as
+// can be numbered.
 const (
 	udpHeader   = 8
 	udpSend     = 1400
 	udpReceive  = 64 << 10
-	udpReplyMax = 2 << 20
+	udpReplyMax = math.MaxUint16 * (udpSend - udpHeader)
 )
 
 // udpReader answers datagrams. It belongs to one goroutine; several of them may share a socket.
 type udpReader struct {
 	session session
 	conn    *net.UDPConn
-	buf     []byte // a datagram that came
-	reply   []byte // to it
-	packet  []byte // a datagram that goes
+	write   func(datagram []byte, to netip.AddrPort) (int, error) // of conn
+	buf     []byte                                                // a datagram that came
+	packet  []byte                                                // what the session owes
+	message message
+
+	datagram [udpSend]byte // one that goes
+}
+
+// message is the reply that is being put together.
+type message struct {
+	id        uint16 // of the request
+	to        netip.AddrPort
+	begun     bool
+	evenEmpty bool
+	later     bool // it is not the datagram's first: only that is sent if it is empty
+	text      []byte
 }
 
 // serveUDP answers what comes to a socket until it is closed.
@@ -37,8 +48,8 @@ func (s *Server) serveUDP(conn *net.UDPConn, stats *counters) {
 	u := &udpReader{
 		session: session{srv: s, stats: stats},
 		conn:    conn,
+		write:   conn.WriteToUDPAddrPort,
 		buf:     make([]byte, udpReceive),
-		packet:  make([]byte, 0, udpSend),
 	}
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(u.buf)
@@ -56,25 +67,24 @@ func (s *Server) serveUDP(conn *net.UDPConn, stats *counters) {
 	}
 }
 
-// answer does a datagram's requests, which know nothing of those in other datagrams. One that is not complete has no
-// answer.
-func (u *udpReader) answer(datagram []byte, to netip.AddrPort) {
+// answer does a datagram's requests, which know nothing of those in other datagrams. What is not complete, or only a part of a
+// request, has no answer.
+func (u *udpReader) answer(datagram []byte, from netip.AddrPort) {
 	header, request := datagram[:udpHeader], datagram[udpHeader:]
-	u.reply = u.reply[:0]
 	if binary.BigEndian.Uint16(header[4:]) != 1 {
-		u.reply = append(u.reply, "SERVER_ERROR multi-packet request not supported\r\n"...)
-	} else {
-		u.converse(request)
+		return
 	}
-	u.send(binary.BigEndian.Uint16(header), to)
-	if cap(u.reply) > keptText {
-		u.reply = nil
+	u.message = message{id: binary.BigEndian.Uint16(header), to: from, text: u.message.text[:0]}
+	u.converse(request)
+	if cap(u.message.text) > keptText {
+		u.message.text = nil
 	}
 }
 
-// converse holds a whole conversation and collects what is to be said to it.
+// converse holds a whole conversation and sends what is to be said to it, each reply as a message of its own.
 func (u *udpReader) converse(b []byte) {
 	s := &u.session
+	s.messages = true
 	defer func() {
 		s.end()
 		*s = session{srv: s.srv, stats: s.stats, out: s.out, segments: s.segments}
@@ -83,37 +93,59 @@ func (u *udpReader) converse(b []byte) {
 		s.budget = math.MaxInt
 		b = b[s.feed(b):]
 		more := s.out.full()
-		if len(u.reply)+s.out.owed > udpReplyMax {
-			s.out.reset()
-			if s.language == inBinary {
-				s.fail(protocol.StatusTooLarge)
-			} else {
-				s.reply("SERVER_ERROR reply too large for UDP")
-			}
-			u.reply, more = u.reply[:0], false
-		}
-		u.reply = s.out.appendTo(u.reply)
+		u.collect(&s.out)
 		s.out.reset()
 		if !more || s.closing {
+			u.send()
 			return
 		}
 	}
 }
 
-// send sends a reply in as many datagrams as it takes. What gets lost on the way is the client's to notice.
-func (u *udpReader) send(id uint16, to netip.AddrPort) {
+// collect takes up what is owed, and sends the messages that are complete.
+func (u *udpReader) collect(o *output) {
+	u.packet = o.appendTo(u.packet[:0])
+	from := 0
+	for _, c := range o.cuts {
+		u.append(u.packet[from:c.at])
+		u.send()
+		u.message.begun, u.message.evenEmpty = true, c.evenEmpty
+		from = c.at
+	}
+	u.append(u.packet[from:])
+}
+
+// append appends to the message.
+func (u *udpReader) append(b []byte) {
+	m := &u.message
+	if len(m.text)+len(b) > udpReplyMax {
+		m.text = append(m.text[:0], "SERVER_ERROR reply too large for UDP\r\n"...)
+		return
+	}
+	m.text = append(m.text, b...)
+}
+
+// send sends the message in as many datagrams as it takes, if it has begun. What gets lost on the way is the client's to notice.
+func (u *udpReader) send() {
+	m := &u.message
+	if !m.begun || len(m.text) == 0 && (m.later || !m.evenEmpty) {
+		m.later = m.later || m.begun && m.evenEmpty
+		return
+	}
+	m.later = true
 	const room = udpSend - udpHeader
-	total := (len(u.reply) + room - 1) / room
-	for i := range total {
-		part := u.reply[i*room : min((i+1)*room, len(u.reply))]
-		u.packet = binary.BigEndian.AppendUint16(u.packet[:0], id)
-		u.packet = binary.BigEndian.AppendUint16(u.packet, uint16(i))
-		u.packet = binary.BigEndian.AppendUint16(u.packet, uint16(total))
-		u.packet = append(append(u.packet, 0, 0), part...)
-		n, err := u.conn.WriteToUDPAddrPort(u.packet, to)
+	total := (len(m.text) + room - 1) / room
+	for i := range max(1, total) {
+		part := m.text[i*room : min((i+1)*room, len(m.text))]
+		d := binary.BigEndian.AppendUint16(u.datagram[:0], m.id)
+		d = binary.BigEndian.AppendUint16(d, uint16(i))
+		d = binary.BigEndian.AppendUint16(d, uint16(total))
+		d = append(append(d, 0, 0), part...)
+		n, err := u.write(d, m.to)
 		if err != nil {
-			return // there is nobody to tell
+			break // there is nobody to tell
 		}
 		u.session.stats.bytesWritten.Add(uint64(n))
 	}
+	m.begun, m.text = false, m.text[:0]
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
 
@@ -22,12 +23,27 @@ const (
 	evictions
 	connEvents
 	deletions
-	nothing // kinds of memcached's that there is nothing of here
+	sysEvents
+	nothing // kinds of which memcached without its proxy tells nothing either
 )
 
-var eventNames = map[string]eventKinds{
-	"fetchers": fetchers, "mutations": mutations, "evictions": evictions, "connevents": connEvents, "deletions": deletions,
-	"rawcmds": nothing, "sysevents": nothing, "proxyreqs": nothing, "proxyevents": nothing, "proxyuser": nothing,
+// eventNames are in the order in which memcached looks at them: what abbreviates several is the first.
+var eventNames = []struct {
+	name string
+	kind eventKinds
+}{
+	{"rawcmds", nothing}, {"evictions", evictions}, {"fetchers", fetchers}, {"mutations", mutations}, {"sysevents", sysEvents},
+	{"connevents", connEvents}, {"proxyreqs", nothing}, {"proxyevents", nothing}, {"proxyuser", nothing}, {"deletions", deletions},
+}
+
+// eventKind returns what a word of watch stands for, 0 if that is nothing.
+func eventKind(word string) eventKinds {
+	for _, e := range eventNames {
+		if protocol.Abbreviates(word, e.name) {
+			return e.kind
+		}
+	}
+	return 0
 }
 
 // events hands what happens to who watches. Its methods may be called by any goroutine; where nobody watches they cost one load.

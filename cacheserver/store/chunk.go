@@ -38,7 +38,7 @@ const (
 	offAccess   = 16 // uint32: unix time of the last bump; written under the stripe, read under the class too, hence atomic
 	offExptime  = 20 // uint32: unix time of expiry; 0 never
 	offValueLen = 24 // uint32: bytes of the value, pieces included
-	offKeyLen   = 28 // uint16
+	offKeyLen   = 28 // uint16: bytes of the key, and keyIsBinary
 	offEpoch    = 30 // uint16: lower bits of the store's epoch at the Commit
 	offCAS      = 32 // uint64, absent if the store keeps none
 	// then: uint32 client flags if bitFlags; uint32 first piece (ref) if bitChained; key; value
@@ -49,6 +49,8 @@ const (
 	chainSize       = 4
 	headerMax       = headerSize + casSize + flagsSize + chainSize
 	pieceHeaderSize = 16
+
+	keyIsBinary = 1 << 15 // whoever stored the item sent its key encoded: see Pending.SetBinaryKey
 )
 
 // The state word. 20 bits count references, the next two tell the kind.
@@ -106,8 +108,10 @@ func (c chunk) exptime() uint32     { return *c.u32(offExptime) }
 func (c chunk) setExptime(t uint32) { *c.u32(offExptime) = t }
 func (c chunk) epoch() uint16       { return *c.u16(offEpoch) }
 func (c chunk) setEpoch(e uint16)   { *c.u16(offEpoch) = e }
-func (c chunk) keyLen() int         { return int(*c.u16(offKeyLen)) }
+func (c chunk) keyLen() int         { return int(*c.u16(offKeyLen) &^ keyIsBinary) }
 func (c chunk) setKeyLen(n int)     { *c.u16(offKeyLen) = uint16(n) }
+func (c chunk) binaryKey() bool     { return *c.u16(offKeyLen)&keyIsBinary != 0 }
+func (c chunk) setBinaryKey()       { *c.u16(offKeyLen) |= keyIsBinary }
 func (c chunk) valueLen() int       { return int(*c.u32(offValueLen)) }
 func (c chunk) setValueLen(n int)   { *c.u32(offValueLen) = uint32(n) }
 

@@ -83,6 +83,9 @@ func (e Entry) Hold() (Item, bool) {
 	return Item{s: e.s, c: e.c, cas: e.c.cas(), r: e.r, exptime: e.c.exptime()}, true
 }
 
+// CountDelete counts a deletion in a slab class that was none to the store: an item was put in the place of another.
+func (s *Store) CountDelete(class int) { s.classes[class].hits.deletes.Add(1) }
+
 // Exptime returns when the item expires, in unix seconds; 0 is never.
 func (e Entry) Exptime() int64 { return int64(e.c.exptime()) }
 

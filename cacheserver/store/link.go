@@ -45,6 +45,36 @@ func (s *Store) find(st *stripe, hash uint64, key []byte, now uint32) (ref, chun
 	return 0, c
 }
 
+// Condition says whether a key's item can be got, and why not.
+type Condition uint8
+
+// What may be said of a key.
+const (
+	Absent Condition = iota
+	Live
+	Flushed
+	Expired
+)
+
+// Condition looks at the item of a key without counting that, or removing it if it is dead.
+func (s *Store) Condition(key []byte) Condition {
+	now, hash := s.now(), s.hash(key)
+	st := s.index.stripe(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r, c := s.lookup(st, hash, key)
+	if r == 0 {
+		return Absent
+	}
+	switch s.conditionOf(c, now) {
+	case alive:
+		return Live
+	case flushed:
+		return Flushed
+	}
+	return Expired
+}
+
 // link makes an item visible; the reference of its Pending becomes that of being linked. The caller holds the stripe
 // and has removed the present item of the key. cas is the item's new CAS id, 0 for the next one.
 func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32, cas uint64) uint64 {

@@ -73,6 +73,9 @@ func (p *Pending) Write(b []byte) int {
 // Class returns the number of the slab class that the item counts in, from 1, for counters by class.
 func (p *Pending) Class() int { return p.s.classOf(p.r).id }
 
+// SetBinaryKey notes in the item that its key is bytes that may not stand in a line of text (meta set's b). It comes before Commit.
+func (p *Pending) SetBinaryKey() { p.c.setBinaryKey() }
+
 // Abort gives the memory back; nothing is stored, and the present item, if any, stays.
 func (p *Pending) Abort() { p.s.unref(p.r, p.c) }
 

@@ -157,6 +157,7 @@ func New(cfg Config) (*Store, error) {
 func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	limit := int(cfg.MemoryLimit >> pageShift)
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
+	s.lastCAS.Store(1) // as in memcached, whose first item has the id 2
 	s.SetLRU(cfg.LRU)
 	s.SetAutomove(Automove{})
 	reserved, err := s.reserve(limit, file, keep)
@@ -240,6 +241,9 @@ func (s *Store) casOr(id uint64) uint64 {
 	}
 	return id
 }
+
+// SkipCAS uses up a CAS id that no item gets.
+func (s *Store) SkipCAS() { s.nextCAS() }
 
 // nextCAS returns an id that no item has had yet, larger than all before; 0 if the store keeps none.
 func (s *Store) nextCAS() uint64 {

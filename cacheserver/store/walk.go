@@ -15,6 +15,7 @@ type ItemInfo struct {
 	Size       int  // bytes of header, key and value
 	Class      int  // number of the slab class
 	Fetched    bool // read since it was stored
+	BinaryKey  bool // see Pending.SetBinaryKey
 }
 
 // walkStep is after how many buckets and items a walk lets others at the stripe.
@@ -91,6 +92,7 @@ func (s *Store) info(r ref, c chunk) ItemInfo {
 	return ItemInfo{
 		Flags: c.flags(), Exptime: int64(c.exptime()), LastAccess: int64(c.access()), CAS: c.cas(),
 		Len: c.valueLen(), Size: c.itemSize(), Class: s.classOf(r).id, Fetched: c.fetched(),
+		BinaryKey: c.binaryKey(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package realproc
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,12 +29,35 @@ func WithPrograms(run func(bin string) int) int {
 	return run(dir)
 }
 
-// Memcached starts Debian's memcached on a free port with further flags, and returns its address.
+// memcachedEnv names a memcached to test against; without it that is Debian's, from PATH.
+const memcachedEnv = "PAGEGATE_TEST_MEMCACHED"
+
+func memcachedProgram() string { return cmp.Or(os.Getenv(memcachedEnv), "memcached") }
+
+// MemcachedPath returns the path of the program that Memcached starts.
+func MemcachedPath(tb testing.TB) string {
+	tb.Helper()
+	return Find(tb, memcachedProgram())
+}
+
+// MemcachedVersion returns the version of the program that Memcached starts, "1.6.45" say.
+func MemcachedVersion(tb testing.TB) string {
+	tb.Helper()
+	out, err := exec.Command(Find(tb, memcachedProgram()), "-V").Output()
+	version, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "memcached ")
+	if err != nil || !ok {
+		tb.Fatalf("%s -V: %q, %v", memcachedProgram(), out, err)
+	}
+	return version
+}
+
+// Memcached starts memcached on a free port with further flags, and returns its address. It is Debian's, or the one that
+// PAGEGATE_TEST_MEMCACHED in the environment names.
 func Memcached(tb testing.TB, flags ...string) (addr string, p *Proc) {
 	tb.Helper()
 	port := FreePort(tb)
 	args := append([]string{"-p", strconv.Itoa(port), "-l", "127.0.0.1", "-U", "0", "-u", "nobody"}, flags...)
-	p = Start(tb, "memcached", args...)
+	p = Start(tb, memcachedProgram(), args...)
 	tb.Cleanup(p.Kill) // told to stop it takes a second, and it has nothing to save
 	addr = fmt.Sprintf("127.0.0.1:%d", port)
 	p.WaitListen(tb, addr)
