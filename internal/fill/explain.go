@@ -85,7 +85,7 @@ func (f *Filler) explainVariant(ctx context.Context, w io.Writer, r *Explained, 
 }
 
 func explainPage(w io.Writer, p *page.Page, now time.Time) {
-	fmt.Fprintf(w, "stored    status %d, %s", p.Status, english.Plural(len(p.Body), "byte", ""))
+	fmt.Fprintf(w, "stored    status %d, %d %s", p.Status, len(p.Body), english.PluralWord(len(p.Body), "byte", ""))
 	for c, coded := range p.Coded {
 		if coded != nil {
 			fmt.Fprintf(w, ", %d in %s", len(coded), page.Coding(c))

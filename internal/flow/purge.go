@@ -49,7 +49,7 @@ func purgeCommand(ctx context.Context, c *command) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "%s purged\n", english.Plural(n, "page", ""))
+	fmt.Fprintf(c.stdout, "%d %s purged\n", n, english.PluralWord(n, "page", ""))
 	return nil
 }
 

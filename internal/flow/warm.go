@@ -32,8 +32,8 @@ func warmCommand(ctx context.Context, c *command) error {
 		return err
 	}
 	if pages.Foreign > 0 {
-		fmt.Fprintf(c.stderr, "%s: left out %s of other hosts (%s); --site names a host that is to be asked too\n",
-			c.Name(), english.Plural(pages.Foreign, "URL", ""), pages.OneOf)
+		fmt.Fprintf(c.stderr, "%s: left out %d %s of other hosts (%s); --site names a host that is to be asked too\n",
+			c.Name(), pages.Foreign, english.PluralWord(pages.Foreign, "URL", ""), pages.OneOf)
 	}
 	done, finish := progress(c.stderr, len(pages.URLs))
 	result := w.Run(ctx, pages.URLs, done)
@@ -46,7 +46,7 @@ func warmCommand(ctx context.Context, c *command) error {
 	fmt.Fprint(c.stdout, result)
 	switch {
 	case left > 0:
-		return fmt.Errorf("interrupted before %s had been asked for", english.Plural(left, "page", ""))
+		return fmt.Errorf("interrupted before %d %s had been asked for", left, english.PluralWord(left, "page", ""))
 	case !result.OK():
 		return errors.New("not all pages could be had")
 	}

@@ -78,8 +78,8 @@ func (r *Result) OK() bool { return len(r.Failed) == 0 }
 // String is the result in a line or some.
 func (r *Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d in the cache already, %d stored now, %d not stored, %d failed\n",
-		english.Plural(r.Pages(), "page", ""), r.Hits, r.Stored, sum(r.NotStored), sum(r.Failed))
+	fmt.Fprintf(&b, "%d %s: %d in the cache already, %d stored now, %d not stored, %d failed\n",
+		r.Pages(), english.PluralWord(r.Pages(), "page", ""), r.Hits, r.Stored, sum(r.NotStored), sum(r.Failed))
 	for _, list := range []struct {
 		name string
 		of   map[string]int
