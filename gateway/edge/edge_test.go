@@ -80,22 +80,25 @@ func gz(s string) string {
 // newEdge makes a gateway's front over a site, with its own store.
 func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 	t.Helper()
-	cache, err := embedded.New(embedded.Options{Memory: 16 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := metrics.New()
-	pol := &policy.Policy{
+	o := fill.Options{Origin: s, Policy: &policy.Policy{
 		TTL: time.Minute, Stale: time.Hour, MaxBody: 1 << 20,
 		Cookies: policy.NewCookieRule([]string{"_ga*"}),
 		Nginx:   policy.NginxView{DefaultType: html},
-	}
-	o := fill.Options{
-		Origin: s, Cache: cache, Policy: pol, Metrics: m, Log: zerolog.Nop(), Hosts: fill.Hosts{Canonical: "site.example"},
-	}
+	}}
 	for _, f := range change {
 		f(&o)
 	}
+	return edgeOf(t, o)
+}
+
+// edgeOf makes a gateway's front with a store of its own of options that name neither a cache nor metrics, for one host.
+func edgeOf(t testing.TB, o fill.Options) *Edge {
+	t.Helper()
+	cache, err := embedded.New(embedded.Options{Memory: 16 << 20, Now: o.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Cache, o.Metrics, o.Log, o.Hosts = cache, metrics.New(), zerolog.Nop(), fill.Hosts{Canonical: "site.example"}
 	f := fill.New(o)
 	t.Cleanup(func() {
 		f.Close()
@@ -105,7 +108,8 @@ func newEdge(t testing.TB, s *site, change ...func(*fill.Options)) *Edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Edge{Door: &door.Door{Key: key, Policy: pol, Fill: f, Metrics: m, Log: zerolog.Nop()}, Cache: cache}
+	d := &door.Door{Key: key, Policy: o.Policy, Fill: f, Metrics: o.Metrics, Log: zerolog.Nop(), Now: o.Now}
+	return &Edge{Door: d, Cache: cache, Now: o.Now}
 }
 
 // serve lets a front answer connections as the program does, from event loops, and returns what dials one.

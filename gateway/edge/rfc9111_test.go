@@ -11,15 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
-	"pagegate/internal/door"
 	"pagegate/internal/fill"
-	"pagegate/internal/metrics"
 	"pagegate/internal/origin"
-	"pagegate/internal/pagecache/embedded"
-	"pagegate/internal/pagekey"
 	"pagegate/internal/policy"
 )
 
@@ -260,23 +255,6 @@ func first(s, otherwise string) string {
 
 // scriptedEdge is a gateway's front in the pure RFC mode, as --ttl 0 makes it.
 func scriptedEdge(t *testing.T, o origin.Origin, clock func() time.Time) *Edge {
-	cache, err := embedded.New(embedded.Options{Memory: 4 << 20, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := metrics.New()
 	pol := &policy.Policy{Stale: time.Hour, MaxBody: 1 << 20, ClientControl: true, AllFields: true}
-	f := fill.New(fill.Options{
-		Origin: o, Cache: cache, Policy: pol, Metrics: m, Log: zerolog.Nop(),
-		Hosts: fill.Hosts{Canonical: "site.example"}, PassFor: -1, Now: clock,
-	})
-	t.Cleanup(func() {
-		f.Close()
-		cache.Close()
-	})
-	key, err := pagekey.Parse(pagekey.Default)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Edge{Door: &door.Door{Key: key, Policy: pol, Fill: f, Metrics: m, Log: zerolog.Nop(), Now: clock}, Cache: cache, Now: clock}
+	return edgeOf(t, fill.Options{Origin: o, Policy: pol, PassFor: -1, Now: clock})
 }
