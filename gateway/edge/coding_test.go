@@ -14,6 +14,7 @@ import (
 	"pagegate/internal/fill"
 	"pagegate/internal/origin"
 	"pagegate/internal/page"
+	"pagegate/internal/realproc"
 )
 
 // decoded undoes a content coding.
@@ -61,7 +62,7 @@ func TestCodings(t *testing.T) {
 	if a := hit(t, c, request("GET", "/text")); a.header.Get("Vary") != "Accept-Encoding" || a.header.Get("Etag") != `"1"` {
 		t.Errorf("a plain hit: %v", a.header)
 	}
-	until(t, func() bool {
+	realproc.WaitFor(t, 10*time.Second, "the coding", func() bool {
 		a := hit(t, c, request("GET", "/text", "Accept-Encoding", "gzip"))
 		if plain := decoded(t, a.header.Get("Content-Encoding"), a.body); plain != text || a.header.Get("Vary") != "Accept-Encoding" {
 			t.Fatalf("%v, %d bytes", a.header, len(plain))
@@ -101,15 +102,4 @@ func TestCodings(t *testing.T) {
 			}
 		}
 	}
-}
-
-// until asks until ok is true, for ten seconds at most.
-func until(t *testing.T, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatal("it never came to that")
 }

@@ -26,6 +26,7 @@ import (
 	"pagegate/internal/pagecache/embedded"
 	"pagegate/internal/pagekey"
 	"pagegate/internal/policy"
+	"pagegate/internal/realproc"
 )
 
 // site is a backend that answers by the request's target.
@@ -195,16 +196,13 @@ func request(method, target string, fields ...string) string {
 }
 
 // hit asks until the page is in the cache.
-func hit(t testing.TB, c net.Conn, req string) answer {
+func hit(t testing.TB, c net.Conn, req string) (a answer) {
 	t.Helper()
-	for range 1000 {
-		if a := ask(t, c, req); strings.Contains(a.header.Get("Cache-Status"), "; hit") {
-			return a
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("%q never became a hit", req)
-	return answer{}
+	realproc.WaitFor(t, 10*time.Second, fmt.Sprintf("a hit for %q", req), func() bool {
+		a = ask(t, c, req)
+		return strings.Contains(a.header.Get("Cache-Status"), "; hit")
+	})
+	return a
 }
 
 func TestMissThenHit(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/policy"
+	"pagegate/internal/realproc"
 )
 
 // backend is an origin whose answers a test writes. It counts what it is asked.
@@ -173,11 +174,7 @@ func read(t testing.TB, a *Answer, err error) string {
 
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for: %s", what)
-		}
-	}
+	realproc.WaitFor(t, 10*time.Second, what, cond)
 }
 
 // joined tells how many requests wait for the head of a key's flight.
