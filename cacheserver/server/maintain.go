@@ -189,6 +189,8 @@ func (s *Server) movePages() {
 		case <-s.stopped:
 			return
 		case <-s.moveAsked:
+		case class := <-s.store.Wanted():
+			s.store.Reassign(-1, class)
 		case <-tick.C:
 			s.store.MovePages()
 		}

@@ -108,7 +108,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "threads", len(s.workers))
 	stat(o, "conn_yields", s.sum(func(c *counters) *atomic.Uint64 { return &c.connYields }))
 	stat(o, "hash_power_level", st.HashPowerLevel)
-	stat(o, "hash_bytes", uint64(8)<<st.HashPowerLevel) // as in memcached, whose buckets are pointers; see store.Stats
+	stat(o, "hash_bytes", st.HashBytes)
 	stat(o, "hash_is_expanding", b2i(st.HashIsExpanding))
 	crawler := s.crawler.figures()
 	s.threadStats(o, st, moves, crawler)
@@ -160,7 +160,7 @@ func (s *Server) threadStats(o *output, st store.Stats, m store.MoveStats, crawl
 	if !s.cfg.NoReassign {
 		stat(o, "slab_reassign_rescues", m.Rescues)
 		stat(o, "slab_reassign_chunk_rescues", m.ChunkRescues)
-		stat(o, "slab_reassign_inline_reclaim", 0)
+		stat(o, "slab_reassign_inline_reclaim", 0) // a page's free chunks are not given out while it moves
 		stat(o, "slab_reassign_busy_items", m.BusyItems)
 		stat(o, "slab_reassign_busy_deletes", 0) // what is in use is waited for
 		stat(o, "slab_reassign_busy_nomem", m.BusyNoMemory)

@@ -28,6 +28,9 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		mayTake := v.cond.dead() || !s.cfg.NoEvict
 		if page == 0 && v.ref != 0 && mayTake {
 			if r := s.evict(k, v, now); r != 0 {
+				if !v.cond.dead() {
+					s.want(k)
+				}
 				return r
 			}
 			continue

@@ -171,8 +171,11 @@ const temporaryLooked = 4
 func (s *Store) oldestPage(k *class, whole bool) uint32 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	looked := 0
-	for _, from := range evictOrder {
+	looked, order := 0, evictOrder[:]
+	if !whole {
+		order = []segment{cold, hot, warm, temporary}
+	}
+	for _, from := range order {
 		r := k.lists[from].tail
 		for range searchMax {
 			if r == 0 {

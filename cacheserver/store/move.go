@@ -20,6 +20,7 @@ type pageMove struct {
 	until   uint32 // unix time at which it is given up
 	spare   ref    // a free chunk of the class, taken for the next item
 	kept    map[string]bool
+	lastAny int // see anyClassBut
 	stats   MoveStats
 }
 

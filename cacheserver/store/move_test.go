@@ -187,7 +187,7 @@ func TestMoveIsGivenUp(t *testing.T) {
 
 // The pages of a class that has become half empty go back to the pool, and nothing is lost.
 func TestCompact(t *testing.T) {
-	s := newStore(t, Config{MemoryLimit: 24 << 20})
+	s := newStore(t, Config{MemoryLimit: 22 << 20})
 	s.SetAutomove(Automove{Level: 1})
 	const items = 2_000
 	for i := range items {

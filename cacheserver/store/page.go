@@ -154,6 +154,13 @@ func (p *pool) refuse(page uint32) {
 // excess returns how many pages are owned beyond the limit; negative are those still to be had.
 func (p *pool) excess() int { return -int(p.spare.Load()) }
 
+// allTaken says whether as much memory is taken as the limit allows, by classes or by returned pages.
+func (p *pool) allTaken() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.owned+len(p.used) >= p.limit
+}
+
 // overcommitted says whether returned pages take memory beyond the limit.
 func (p *pool) overcommitted() bool {
 	p.mu.Lock()

@@ -13,7 +13,7 @@ const (
 )
 
 // Reassign begins to move a page of the class src, the one with its least recently used item, to dst; MoveStep does the rest. src -1 is
-// the class with the most pages, two at least. 0 stands for the pages that no class holds, on either side.
+// any class with two pages at least. 0 stands for the pages that no class holds, on either side.
 func (s *Store) Reassign(src, dst int) ReassignStatus {
 	switch {
 	case src == dst:
@@ -23,7 +23,7 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 	case s.MoveStats().Running:
 		return ReassignBusy
 	case src == -1:
-		if src = s.largestClassBut(dst); src < 0 {
+		if src = s.anyClassBut(dst); src < 0 {
 			return ReassignBadClass // as memcached, which then has no class to name
 		}
 	case src == 0:
@@ -39,13 +39,18 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 	return ReassignNoSpare
 }
 
-// largestClassBut returns the number of the class with the most pages, not counting id, or -1 if none has two.
-func (s *Store) largestClassBut(id int) int {
-	best, most := -1, int64(1)
-	for i := 1; i < len(s.classes); i++ {
-		if n := int64(s.classes[i].pages.Load()); i != id && n > most {
-			best, most = i, n
+// anyClassBut returns the number of a class with two pages, not counting id, or -1 if there is none: each time the next in turn.
+func (s *Store) anyClassBut(id int) int {
+	m := &s.moving
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for range s.classes[1:] {
+		if m.lastAny++; m.lastAny >= len(s.classes) {
+			m.lastAny = 1
+		}
+		if m.lastAny != id && s.classes[m.lastAny].pages.Load() > 1 {
+			return m.lastAny
 		}
 	}
-	return best
+	return -1
 }

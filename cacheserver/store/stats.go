@@ -13,7 +13,7 @@ type Stats struct {
 	Bytes            uint64 // bytes: headers, keys and values of the linked items
 	LimitMaxBytes    int64  // limit_maxbytes
 	HashPowerLevel   int    // hash_power_level: binary logarithm of the buckets of the index
-	HashBytes        uint64 // memory of the index; memcached's hash_bytes is twice as much for as many buckets
+	HashBytes        uint64 // hash_bytes: memory of the index
 	HashIsExpanding  bool   // hash_is_expanding
 	Evictions        uint64 // evictions: live items thrown out for new ones
 	Reclaimed        uint64 // reclaimed: stores that took the memory of an expired or flushed item

@@ -135,6 +135,7 @@ type Store struct {
 	lru      atomic.Pointer[LRU]
 	bumps    [bumpQueues]bumpQueue
 	mover    automover
+	wanted   chan int
 	sweep    atomic.Uint32 // page number at which the search for dead pages goes on
 	moving   pageMove
 	drained  atomic.Uint64
@@ -156,7 +157,7 @@ func New(cfg Config) (*Store, error) {
 // build makes a store without items, in a file or not. keep leaves what is in the file.
 func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	limit := int(cfg.MemoryLimit >> pageShift)
-	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
+	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), wanted: make(chan int, 1)}
 	s.lastCAS.Store(1) // as in memcached, whose first item has the id 2
 	s.SetLRU(cfg.LRU)
 	s.SetAutomove(Automove{})
