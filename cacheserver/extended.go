@@ -33,6 +33,7 @@ type extended struct {
 	temporaryTTL int // seconds; negative is none
 	noReassign   bool
 	automove     store.Automove
+	noUring      bool
 
 	ssl sslOptions
 
@@ -96,6 +97,7 @@ func (e *extended) table() []extendedOption {
 		{name: "slab_automove_window", arg: "SECONDS", help: "how long it has to last at level 1, 3 to 1800 (default 10)", number: &e.automove.Window, min: 3, max: 1800},
 		{name: "watcher_logbuf_size", arg: "KIB", help: "what a watcher may fall behind (default 256)", number: &e.watcherBuf, min: 1, max: 1 << 20},
 		{name: "no_modern", help: "memcached's defaults before 1.5: one LRU list, no background work, no slab reassign, chunks of 1 MiB", preset: oldDefaults},
+		{name: "io_uring", help: "serve connections by io_uring where the kernel has it (default on); without it by epoll", flag: &e.noUring, negative: true},
 		{name: "relaxed_privileges", help: "the commands debugtime and debugitem, for tests", flag: &e.relaxed},
 	}, append(e.ssl.table(), idleOptions...)...)
 }

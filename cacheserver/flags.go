@@ -258,6 +258,7 @@ func (o *options) server(log io.Writer) server.Config {
 		Detail:        o.delimiter != "",
 		Delimiter:     (o.delimiter + ":")[0],
 		WatcherBuffer: o.ext.watcherBuf << 10,
+		NoUring:       o.ext.noUring,
 		StaleWindow:   o.ext.staleWindow > 0,
 		Maintainer:    !o.ext.noMaintainer,
 		NoReassign:    o.ext.noReassign,

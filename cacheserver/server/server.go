@@ -57,6 +57,7 @@ type Config struct {
 	TLSRead       func() int64        // unix time at which certificates were last read; nil if TLS is spoken nowhere
 	TLSResumes    bool                // TLS sessions may be resumed: stats counts new ones
 	TestClock     *Clock              // the clock that debugtime moves; nil refuses that command and debugitem
+	NoUring       bool                // epoll where io_uring could be had
 	Settings      [][2]string         // lines of `stats settings`: name, value
 	Verbose       int                 // memcached's -v: 2 logs commands and replies
 	Log           io.Writer           // where to, nil is nowhere; written to by several goroutines at once

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pagegate/cacheserver/store"
+	"pagegate/internal/sockets"
 )
 
 // writeStats answers `stats` and its subcommands (protocol.txt, "Statistics"). asking is who asks, nil over UDP.
@@ -96,7 +97,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "response_obj_count", conns)
 	stat(o, "response_obj_bytes", 0)
 	stat(o, "read_buf_count", len(s.workers))
-	stat(o, "read_buf_bytes", len(s.workers)*readSize)
+	stat(o, "read_buf_bytes", len(s.workers)*sockets.ReadSize)
 	stat(o, "read_buf_bytes_free", 0)
 	stat(o, "read_buf_oom", 0)
 	stat(o, "reserved_fds", 2*len(s.workers)+len(s.listeners))

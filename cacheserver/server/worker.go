@@ -2,28 +2,33 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
-	"pagegate/internal/epoll"
+	"pagegate/internal/sockets"
 )
 
-// readSize is the size in bytes of a worker's read buffer: what one wake-up of a connection takes in.
-const readSize = 64 << 10
+// wholeFrom is the number of bytes of a value still to come from which on they are read straight into the store's memory.
+const wholeFrom = 16 << 10
 
 // waitMillis bounds a wait in milliseconds, so that idle connections are looked for.
 const waitMillis = 1000
 
-// worker serves its share of the connections on an epoll of its own. Everything in it but the mailbox belongs to its
-// goroutine.
+// endTime bounds how long a worker that stops waits for the kernel to let go of its connections' memory.
+const endTime = 5 * time.Second
+
+// worker serves its share of the connections. Everything in it but the mailbox belongs to its goroutine.
 type worker struct {
 	srv      *Server
-	poll     *epoll.Poll
-	conns    connTable
+	set      sockets.Set
+	conns    []*conn // by the number of the socket
 	buf      []byte
 	vec      []unix.Iovec
 	stats    counters
@@ -40,40 +45,25 @@ type worker struct {
 // conn is one connection.
 type conn struct {
 	session
-	fd       int
-	left     []byte // what was read and not used yet
-	readable bool   // the socket may hold bytes: the epoll tells of them only once
-	hungUp   bool   // nothing comes behind those bytes
-	writing  bool   // waits until the client has read
-	waiting  bool   // has its turn later: it is among the worker's ready ones
-}
-
-// connTable finds a connection by the number of its socket.
-type connTable []*conn
-
-func (t connTable) at(fd int32) *conn {
-	if int(fd) >= len(t) {
-		return nil
-	}
-	return t[fd]
-}
-
-func (t *connTable) put(c *conn) {
-	if more := c.fd + 1 - len(*t); more > 0 {
-		*t = append(*t, make(connTable, more)...)
-	}
-	(*t)[c.fd] = c
+	socket  sockets.Socket
+	left    []byte // what has come and was not used yet
+	asked   bool   // more is asked for
+	into    bool   // and goes into the store's memory
+	last    bool   // nothing more comes
+	writing bool   // waits until the client has read
+	waiting bool   // has its turn later: it is among the worker's ready ones
+	ended   bool
 }
 
 func newWorker(srv *Server) (*worker, error) {
-	poll, err := epoll.New()
+	set, err := sockets.New(sockets.Options{NoUring: srv.cfg.NoUring})
 	if err != nil {
 		return nil, err
 	}
-	return &worker{srv: srv, poll: poll, buf: make([]byte, readSize)}, nil
+	return &worker{srv: srv, set: set}, nil
 }
 
-func (w *worker) close() { w.poll.Close() }
+func (w *worker) close() { w.set.Close() }
 
 // hand gives an accepted connection to the worker. Any goroutine may call it.
 func (w *worker) hand(k *caller) {
@@ -84,30 +74,47 @@ func (w *worker) hand(k *caller) {
 }
 
 // signal ends the worker's wait.
-func (w *worker) signal() { w.poll.Ring() }
+func (w *worker) signal() { w.set.Ring() }
 
 // run serves until the worker is told to stop.
 func (w *worker) run() {
 	defer w.endAll()
-	events := make([]unix.EpollEvent, 256)
+	if w.set.Begin() != nil {
+		return
+	}
 	for !w.stop.Load() {
-		n, err := w.poll.Wait(events, waitMillis, len(w.ready) > 0)
-		if err != nil {
+		if err := w.set.Wait(waitMillis, len(w.ready) > 0); err != nil {
 			return
 		}
 		w.now = w.srv.clock()
-		for i := range events[:n] {
-			ev := &events[i]
-			if w.poll.Rang(ev) {
-				w.takeIn()
-				continue
-			}
-			if c := w.conns.at(ev.Fd); c != nil && !w.serve(c, ev.Events) {
-				w.end(c)
-			}
+		for ev, ok := w.set.Next(); ok; ev, ok = w.set.Next() {
+			w.take(&ev)
 		}
 		w.turns()
 		w.kickIdle()
+	}
+}
+
+// take does what an event allows.
+func (w *worker) take(ev *sockets.Event) {
+	if ev.Kind == sockets.Rang {
+		w.takeIn()
+		return
+	}
+	c := ev.Socket.Owner.(*conn)
+	goesOn := true
+	switch ev.Kind {
+	case sockets.Received:
+		goesOn = w.received(c, ev)
+	case sockets.Sent:
+		w.stats.bytesWritten.Add(uint64(ev.N))
+		c.out.wrote(ev.N)
+		goesOn = ev.Err == nil && w.resume(c)
+	case sockets.Ended:
+		w.finish(c)
+	}
+	if !goesOn {
+		w.end(c)
 	}
 }
 
@@ -118,94 +125,66 @@ func (w *worker) takeIn() {
 	w.inbox = nil
 	w.mu.Unlock()
 	for _, k := range inbox {
-		c := &conn{fd: k.id}
+		c := &conn{socket: sockets.Socket{FD: k.id}}
+		c.socket.Owner = c
 		c.srv, c.stats, c.id, c.caller = w.srv, &w.stats, k.id, k
-		if err := w.poll.Add(c.fd, epoll.Events); err != nil {
+		if err := w.set.Add(&c.socket); err != nil {
 			w.release(k)
 			continue
 		}
-		w.conns.put(c)
-		w.srv.events.connNew(k)
-	}
-}
-
-// serve does what a connection's event allows and tells whether the connection goes on.
-func (w *worker) serve(c *conn, events uint32) bool {
-	c.readable = c.readable || events&(unix.EPOLLIN|epoll.Ended) != 0
-	c.hungUp = c.hungUp || events&epoll.Ended != 0
-	switch {
-	case c.waiting:
-		return true
-	case c.writing:
-		return events&(unix.EPOLLOUT|epoll.Ended) == 0 || w.resume(c)
-	}
-	return w.read(c)
-}
-
-// read takes in what the socket holds, up to a buffer full; the rest has to wait for the others' turn.
-func (w *worker) read(c *conn) bool {
-	if !c.readable {
-		return true
-	}
-	n := copy(w.buf, c.left)
-	if n == len(w.buf) { // a line longer than the buffer: a get with very many keys
-		w.buf = append(w.buf, make([]byte, len(w.buf))...)
-	}
-	if c.reading && n == 0 && c.pending.Remaining() > len(w.buf) {
-		return w.readValue(c)
-	}
-	got, more := w.receive(c, w.buf[n:])
-	if got == 0 {
-		return more
-	}
-	c.budget = w.srv.cfg.MaxRequests
-	if !w.work(c, w.buf[:n+got]) {
-		return false
-	}
-	w.readLater(c)
-	return true
-}
-
-// readValue reads a large value straight into the store's memory.
-func (w *worker) readValue(c *conn) bool {
-	got, more := w.receive(c, c.pending.Next())
-	if got == 0 {
-		return more
-	}
-	c.pending.Advance(got)
-	if c.pending.Remaining() == 0 {
-		c.budget = w.srv.cfg.MaxRequests
-		if !w.work(c, nil) { // nothing may come behind a value
-			return false
+		if more := k.id + 1 - len(w.conns); more > 0 {
+			w.conns = append(w.conns, make([]*conn, more)...)
 		}
+		w.conns[k.id] = c
+		w.srv.events.connNew(k)
+		w.listen(c)
 	}
-	w.readLater(c)
-	return true
 }
 
-// receive reads once. Nothing got means that the connection waits for more, or, without more, is over. A read that
-// leaves room has emptied the socket (epoll(7)).
-func (w *worker) receive(c *conn, b []byte) (got int, more bool) {
-	got, err := epoll.ReadNow(c.fd, b)
-	if got == 0 {
-		c.readable = false
-		return 0, errors.Is(err, unix.EAGAIN)
+// listen asks for what the client sends next, once.
+func (w *worker) listen(c *conn) {
+	if c.asked || c.last {
+		return
 	}
-	c.readable = got == len(b) || c.hungUp
+	c.asked = true
+	if c.into = c.reading && len(c.left) == 0 && c.pending.Remaining() > wholeFrom; c.into {
+		w.set.ReceiveInto(&c.socket, c.pending.Next())
+		return
+	}
+	w.set.Receive(&c.socket)
+}
+
+// received takes in what has come, and tells whether the connection goes on.
+func (w *worker) received(c *conn, ev *sockets.Event) bool {
+	c.asked = false
+	if ev.Err != nil {
+		// What was asked before the end is still answered.
+		c.last = true
+		return errors.Is(ev.Err, io.EOF) && (c.writing || c.waiting)
+	}
 	if c.caller.lastRead.Load() != w.now { // a load is cheap, a store is not
 		c.caller.lastRead.Store(w.now)
 	}
-	w.stats.bytesRead.Add(uint64(got))
-	return got, true
-}
-
-// readLater sees to it that what a socket still holds is read when the others have had their turn.
-func (w *worker) readLater(c *conn) {
-	if c.readable && !c.writing {
-		w.enqueue(c)
+	w.stats.bytesRead.Add(uint64(ev.N))
+	b := ev.Bytes
+	switch {
+	case c.into:
+		if c.pending.Advance(ev.N); c.pending.Remaining() > 0 {
+			w.listen(c)
+			return true
+		}
+	case c.writing || c.waiting:
+		c.left = append(c.left, b...)
+		return true
+	case len(c.left) > 0:
+		w.buf = append(append(w.buf[:0], c.left...), b...)
+		b = w.buf
 	}
+	c.budget = w.srv.cfg.MaxRequests
+	return w.work(c, b)
 }
 
+// enqueue lets others have their turn before what a connection has sent is worked off.
 func (w *worker) enqueue(c *conn) {
 	if !c.waiting {
 		c.waiting = true
@@ -217,7 +196,10 @@ func (w *worker) enqueue(c *conn) {
 func (w *worker) work(c *conn, b []byte) bool {
 	for {
 		b = b[c.feed(b):]
-		full, turn := c.out.full(), c.budget <= 0
+		full, turn := c.out.full(), c.budget <= 0 && (len(b) > 0 || c.busy())
+		if turn { // whether or not what it has been answered has to go out first
+			w.stats.connYields.Add(1)
+		}
 		done, err := w.flush(c)
 		switch {
 		case err != nil:
@@ -225,7 +207,9 @@ func (w *worker) work(c *conn, b []byte) bool {
 		case !done:
 			c.left = append(c.left[:0], b...)
 			c.writing = true
-			w.poll.AwaitRoom(c.fd, true)
+			if len(b) == 0 && c.atRest() { // nothing is asked for while there is something to work off
+				w.listen(c)
+			}
 			c.noteState()
 			return true
 		case c.closing:
@@ -233,19 +217,26 @@ func (w *worker) work(c *conn, b []byte) bool {
 		case c.watch != nil:
 			w.handOver(c)
 			return true
-		case turn && (len(b) > 0 || c.busy()):
-			w.yield(c, b)
+		case turn:
+			c.left = append(c.left[:0], b...)
+			w.enqueue(c)
 			return true
 		case full:
 			continue
+		case c.last:
+			return false
 		}
 		if c.left = append(c.left[:0], b...); len(c.left) == 0 {
 			c.left = nil
 		}
+		w.listen(c)
 		c.noteState()
 		return true
 	}
 }
+
+// atRest tells whether the conversation is between two requests.
+func (c *conn) atRest() bool { return !c.closing && c.watch == nil && !c.reading && !c.busy() }
 
 // noteState lets others see what the connection waits for.
 func (c *conn) noteState() {
@@ -261,37 +252,24 @@ func (c *conn) noteState() {
 	}
 }
 
-// yield lets others have their turn before what a connection has sent is worked off.
-func (w *worker) yield(c *conn, b []byte) {
-	w.stats.connYields.Add(1)
-	c.left = append(c.left[:0], b...)
-	w.enqueue(c)
-}
-
 // turns goes on with the connections that wait for their turn.
 func (w *worker) turns() {
 	ready := w.ready
 	w.ready = w.spare[:0]
 	w.spare = ready
 	for _, c := range ready {
-		if w.conns.at(int32(c.fd)) != c {
-			continue // has ended meanwhile
-		}
-		if c.waiting = false; !w.goOn(c) {
+		c.waiting = false
+		if !c.ended && !w.goOn(c) {
 			w.end(c)
 		}
 	}
 }
 
-// goOn works off what was read, then reads.
+// goOn works off what has come already.
 func (w *worker) goOn(c *conn) bool {
-	if len(c.left) > 0 || c.busy() {
-		c.budget = w.srv.cfg.MaxRequests
-		if !w.work(c, append(w.buf[:0], c.left...)) {
-			return false
-		}
-	}
-	return c.waiting || c.writing || w.read(c)
+	c.budget = w.srv.cfg.MaxRequests
+	w.buf = append(w.buf[:0], c.left...)
+	return w.work(c, w.buf)
 }
 
 // resume goes on where the client had to read first.
@@ -300,35 +278,53 @@ func (w *worker) resume(c *conn) bool {
 	if err != nil || !done {
 		return err == nil
 	}
-	if c.closing {
-		return false
-	}
 	c.writing = false
-	w.poll.AwaitRoom(c.fd, false)
+	switch {
+	case c.closing:
+		return false
+	case c.watch != nil:
+		w.handOver(c)
+		return true
+	case c.last || len(c.left) > 0 || c.busy():
+		return w.goOn(c)
+	}
+	c.left = nil
+	w.listen(c)
 	c.noteState()
-	return w.goOn(c)
+	return true
 }
 
-// flush writes what is owed and tells whether all has gone out.
+// flush sends what is owed, and tells whether all has gone out.
 func (w *worker) flush(c *conn) (done bool, err error) {
 	for !c.out.empty() {
 		w.vec = c.out.vectors(w.vec[:0])
-		n, err := epoll.WriteNow(c.fd, w.vec)
-		if errors.Is(err, unix.EAGAIN) {
-			return false, nil
-		}
+		n, later, err := w.set.Send(&c.socket, w.vec)
 		if err != nil {
 			return false, err
 		}
 		w.stats.bytesWritten.Add(uint64(n))
 		c.out.wrote(n)
+		if later {
+			return false, nil
+		}
 	}
 	return true, nil
 }
 
-// end closes a connection.
+// end breaks a connection off.
 func (w *worker) end(c *conn) {
-	w.conns[c.fd] = nil
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if w.set.End(&c.socket) {
+		w.finish(c)
+	}
+}
+
+// finish closes a connection that nothing is under way for.
+func (w *worker) finish(c *conn) {
+	w.conns[c.socket.FD] = nil
 	c.session.end()
 	w.srv.events.connClose(c.caller, c.reason())
 	w.release(c.caller)
@@ -343,14 +339,14 @@ func (w *worker) release(k *caller) {
 
 // handOver lets a connection become a watcher, with a goroutine of its own.
 func (w *worker) handOver(c *conn) {
-	w.conns[c.fd] = nil
+	w.conns[c.socket.FD] = nil
 	watcher := c.watch
-	c.watch = nil
+	c.watch, c.ended = nil, true
 	c.session.end()
-	_ = w.poll.Remove(c.fd)
-	w.poll.Lend()
+	w.set.Remove(&c.socket)
+	w.set.Lend()
 	w.srv.watching.Go(func() {
-		file := os.NewFile(uintptr(c.fd), "watcher") // the socket is its own from here on
+		file := os.NewFile(uintptr(c.socket.FD), "watcher") // the socket is its own from here on
 		defer func() {
 			w.srv.events.remove(watcher)
 			w.srv.callers.remove(c.caller)
@@ -376,12 +372,28 @@ func (w *worker) endAll() {
 			w.end(c)
 		}
 	}
+	w.letGo()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.inbox {
 		w.release(k)
 	}
 	w.inbox = nil
+}
+
+// letGo waits until the kernel has let go of the memory of connections that were broken off, which it does at once.
+func (w *worker) letGo() {
+	end := time.Now().Add(endTime)
+	for slices.ContainsFunc(w.conns, func(c *conn) bool { return c != nil }) && time.Now().Before(end) {
+		if w.set.Wait(waitMillis, false) != nil {
+			return
+		}
+		for ev, ok := w.set.Next(); ok; ev, ok = w.set.Next() {
+			if ev.Kind == sockets.Ended {
+				w.finish(ev.Socket.Owner.(*conn))
+			}
+		}
+	}
 }
 
 // kickIdle closes connections that have been silent for the idle timeout.
@@ -392,7 +404,7 @@ func (w *worker) kickIdle() {
 	}
 	w.lastKick = w.now
 	for _, c := range w.conns {
-		if c != nil && w.now-c.caller.lastRead.Load() > limit {
+		if c != nil && !c.ended && w.now-c.caller.lastRead.Load() > limit {
 			w.stats.idleKicks.Add(1)
 			c.idled = true
 			w.end(c)

@@ -1,4 +1,4 @@
-package epoll
+package sockets
 
 import (
 	"syscall"
@@ -10,8 +10,8 @@ import (
 // The system calls of the hot path. None of them blocks for long, so the scheduler need not be told before and after. Reads
 // and writes are repeated when a signal interrupts them. send and recv go a shorter way through the kernel than write and read.
 
-// ReadNow reads what is there. b is not empty.
-func ReadNow(fd int, b []byte) (int, error) {
+// readNow reads what is there. b is not empty.
+func readNow(fd int, b []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
@@ -21,8 +21,8 @@ func ReadNow(fd int, b []byte) (int, error) {
 	}
 }
 
-// WriteNow writes as much of the vectors as the socket takes. There is at least one, and none is empty.
-func WriteNow(fd int, v []unix.Iovec) (int, error) {
+// writeNow writes as much of the vectors as the socket takes. There is at least one, and none is empty.
+func writeNow(fd int, v []unix.Iovec) (int, error) {
 	for {
 		var n uintptr
 		var errno syscall.Errno
@@ -37,9 +37,9 @@ func WriteNow(fd int, v []unix.Iovec) (int, error) {
 	}
 }
 
-// PollFor looks for events and waits that long for one. A signal ends the wait, and so does whatever the runtime wants of
+// pollFor looks for events and waits that long for one. A signal ends the wait, and so does whatever the runtime wants of
 // its goroutines: it sends one to threads that it believes to run.
-func PollFor(epoll int, events []unix.EpollEvent, millis int) (int, error) {
+func pollFor(epoll int, events []unix.EpollEvent, millis int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))),
 		uintptr(len(events)), uintptr(millis), 0, 0)
 	if errno == unix.EINTR {
@@ -48,8 +48,8 @@ func PollFor(epoll int, events []unix.EpollEvent, millis int) (int, error) {
 	return result(n, errno)
 }
 
-// YieldThread lets other threads that could run go first.
-func YieldThread() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+// yieldThread lets other threads that could run go first.
+func yieldThread() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 func result(n uintptr, errno syscall.Errno) (int, error) {
 	if errno != 0 {

@@ -1,0 +1,232 @@
+package sockets
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pagegate/internal/uring"
+)
+
+// uringSet is a Set over io_uring. What is asked for in a round is handed over by the wait that ends it.
+type uringSet struct {
+	pacing
+	ring    *uring.Ring
+	bell    bell
+	rung    [8]byte
+	sockets table
+	vectors []unix.Iovec // of the round's sends
+	lent    []byte       // the bytes of the last event, to be given back
+	err     error        // why a request could not be made
+}
+
+// What a request is for; it is told by the lowest byte of a completion's number, with the descriptor above.
+const (
+	forReceive = iota
+	forReceiveInto
+	forSend
+	forListen
+	forBell
+	forNothing
+)
+
+func user(fd, what int) uint64 { return uint64(fd)<<8 | uint64(what) }
+
+func newUring() (*uringSet, error) {
+	ring, err := uring.New()
+	if err != nil {
+		return nil, err
+	}
+	u := &uringSet{ring: ring}
+	if u.bell, err = newBell(); err != nil {
+		ring.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+func (u *uringSet) Close() {
+	u.ring.Close()
+	u.bell.close()
+}
+
+func (u *uringSet) Begin() error {
+	if err := u.ring.Begin(); err != nil {
+		return err
+	}
+	return u.awaitBell()
+}
+
+func (u *uringSet) Ring() { u.bell.ring() }
+
+func (u *uringSet) awaitBell() error {
+	return u.ring.Read(int(u.bell), u.rung[:], user(int(u.bell), forBell))
+}
+
+func (u *uringSet) Add(s *Socket) error {
+	s.state = state{}
+	u.sockets.put(s)
+	return nil
+}
+
+func (u *uringSet) Listen(s *Socket) error {
+	s.state = state{listening: true}
+	u.sockets.put(s)
+	return u.awaitCaller(s)
+}
+
+func (u *uringSet) awaitCaller(s *Socket) error {
+	return u.ring.Poll(s.FD, unix.POLLIN, user(s.FD, forListen))
+}
+
+// Remove takes back what waits for callers at once: it would keep the listening socket open.
+func (u *uringSet) Remove(s *Socket) {
+	u.sockets.drop(s)
+	if s.listening {
+		u.note(u.ring.Cancel(user(s.FD, forListen), user(s.FD, forNothing)))
+		u.note(u.ring.Enter())
+	}
+}
+
+// End breaks the connection off in both directions, which ends all that waits for it.
+func (u *uringSet) End(s *Socket) bool {
+	if s.pending == 0 {
+		u.sockets.drop(s)
+		return true
+	}
+	s.ending = true
+	_ = unix.Shutdown(s.FD, unix.SHUT_RDWR) // fails if it is broken off already
+	return false
+}
+
+// note keeps an error for the next wait, where it ends the service.
+func (u *uringSet) note(err error) {
+	if err != nil && u.err == nil {
+		u.err = err
+	}
+}
+
+func (u *uringSet) Receive(s *Socket) {
+	s.pending++
+	u.note(u.ring.Receive(s.FD, user(s.FD, forReceive)))
+}
+
+func (u *uringSet) ReceiveInto(s *Socket, b []byte) {
+	s.pending++
+	u.note(u.ring.ReceiveInto(s.FD, b, user(s.FD, forReceiveInto)))
+}
+
+func (u *uringSet) Send(s *Socket, v []unix.Iovec) (n int, later bool, err error) {
+	if len(v) > 1 {
+		from := len(u.vectors)
+		u.vectors = append(u.vectors, v...)
+		v = u.vectors[from:]
+	}
+	if err := u.ring.Send(s.FD, v, user(s.FD, forSend)); err != nil {
+		u.note(err)
+		return 0, false, err
+	}
+	s.pending++
+	return 0, true, nil
+}
+
+func (u *uringSet) Wait(millis int, hurry bool) error {
+	u.recycle()
+	if u.err == nil {
+		u.err = u.await(u, time.Duration(millis)*time.Millisecond, hurry || u.ring.Ready() > 0)
+	}
+	u.vectors = u.vectors[:0]
+	return u.err
+}
+
+func (u *uringSet) look() (int, error)                     { return u.told(u.ring.Enter()) }
+func (u *uringSet) wait(bound time.Duration) (int, error)  { return u.told(u.ring.EnterFor(bound)) }
+func (u *uringSet) sleep(bound time.Duration) (int, error) { return u.told(u.ring.EnterAsleep(bound)) }
+
+func (u *uringSet) told(err error) (int, error) { return u.ring.Ready(), err }
+
+func (u *uringSet) recycle() {
+	if u.lent != nil {
+		u.ring.Recycle(u.lent)
+		u.lent = nil
+	}
+}
+
+func (u *uringSet) Next() (Event, bool) {
+	u.recycle()
+	for {
+		c, ok := u.ring.Next()
+		if !ok {
+			return Event{}, false
+		}
+		u.lent = c.Bytes
+		if ev, ok := u.tell(c); ok {
+			return ev, true
+		}
+		u.recycle()
+	}
+}
+
+// tell makes an event of a completion, if it is one that the set's user is to be told of.
+func (u *uringSet) tell(c uring.Completion) (Event, bool) {
+	fd, what := int(c.User>>8), int(c.User&0xff)
+	switch what {
+	case forBell:
+		u.note(u.awaitBell())
+		return Event{Kind: Rang}, true
+	case forNothing:
+		return Event{}, false
+	}
+	s := u.sockets.at(fd)
+	if what == forListen {
+		if s == nil || !s.listening || c.N < 0 {
+			return Event{}, false // taken back
+		}
+		u.note(u.awaitCaller(s))
+		return Event{Kind: Readable, Socket: s}, true
+	}
+	s.pending--
+	if s.ending {
+		if s.pending > 0 {
+			return Event{}, false
+		}
+		u.sockets.drop(s)
+		return Event{Kind: Ended, Socket: s}, true
+	}
+	if what == forSend {
+		return sent(s, c), true
+	}
+	return u.received(s, c, what)
+}
+
+// sent tells how far a send has come. One that an interruption has ended early is gone on with by who has asked for it.
+func sent(s *Socket, c uring.Completion) Event {
+	ev := Event{Kind: Sent, Socket: s, N: max(c.N, 0)}
+	if c.N < 0 && !passing(c.N) {
+		ev.Err = syscall.Errno(-c.N)
+	}
+	return ev
+}
+
+// passing tells of an error that it is gone when one tries again.
+func passing(n int) bool {
+	err := syscall.Errno(-n)
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOBUFS)
+}
+
+func (u *uringSet) received(s *Socket, c uring.Completion, what int) (Event, bool) {
+	ev := Event{Kind: Received, Socket: s, N: max(c.N, 0), Bytes: c.Bytes}
+	switch {
+	case c.N < 0 && passing(c.N) && what == forReceive: // all buffers are in use; they come back in this round
+		u.Receive(s)
+		return Event{}, false
+	case c.N < 0 && !passing(c.N):
+		ev.Err = syscall.Errno(-c.N)
+	case c.N == 0:
+		ev.Err = io.EOF
+	}
+	return ev, true
+}
