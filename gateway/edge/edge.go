@@ -81,7 +81,9 @@ func (e *Edge) Fast(r *loop.Request, now time.Time, dst []byte) (head, body []by
 	if f := e.find(ctx, s, now); f.ok {
 		if head, body, ok = door.AppendHit(dst, ctx, &s.visit, &s.page, now); ok {
 			e.answered(ctx, s, &f, now)
-			return head, body, s, true
+			done = s.page.Detach()
+			s.Release()
+			return head, body, done, true
 		}
 	}
 	s.Release()

@@ -1,4 +1,4 @@
-// Package loop serves HTTP connections from a few goroutines of its own, each with an epoll: whatever can be answered
+// Package loop serves HTTP connections from a few goroutines of its own, each with a set of sockets (package sockets): whatever can be answered
 // without a wait is answered there, from the bytes that came to the bytes that go, without Go's scheduler in between. Any
 // other request takes its connection along to a goroutine and fasthttp's server, and comes back with it once that is done.
 //
@@ -8,6 +8,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"net"
 	"runtime"
 	"sync"
@@ -19,11 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pagegate/internal/page"
+	"pagegate/internal/sockets"
 )
 
 // Fast answers a request if that takes no wait, and otherwise does nothing; now is when the request was found. It returns
-// dst with the answer's head behind it, and the body to be sent after it, which belongs to somebody until done is released;
-// done may be nil.
+// dst with the answer's head behind it, and the body to be sent after it, which stays as it is until done is released, at a time
+// when r may be answering somebody else already. With done nil it stays for good.
 type Fast func(r *Request, now time.Time, dst []byte) (head, body []byte, done page.Releaser, ok bool)
 
 // Options say how connections are served.
@@ -40,6 +42,8 @@ type Options struct {
 	Linger time.Duration
 	// MaxConns bounds the connections; a further one is told so and closed. 0 for no bound.
 	MaxConns int
+	// NoUring has the workers wait by epoll where io_uring could be had.
+	NoUring bool
 	// Workers is how many goroutines answer; default one for each processor.
 	Workers int
 }
@@ -79,7 +83,7 @@ func New(o Options) (*Server, error) {
 		w, err := newWorker(s)
 		if err != nil {
 			for _, w := range s.workers {
-				w.poll.Close()
+				w.set.Close()
 			}
 			return nil, err
 		}
@@ -96,17 +100,22 @@ func (s *Server) Serve(l Listener) error {
 	}
 	s.listener.Store(&l)
 	first := s.workers[0]
-	first.door = &acceptor{srv: s, fd: fd}
+	first.door = &acceptor{srv: s, socket: sockets.Socket{FD: fd}}
 	if err := first.door.open(first); err != nil {
 		return err
 	}
 	var running sync.WaitGroup
-	for _, w := range s.workers {
-		running.Go(w.run)
+	errs := make([]error, len(s.workers))
+	for i, w := range s.workers {
+		running.Go(func() {
+			if errs[i] = w.run(); errs[i] != nil {
+				s.drain() // the others are not to go on by themselves
+			}
+		})
 	}
 	running.Wait()
 	close(s.ended)
-	return nil
+	return errors.Join(errs...)
 }
 
 // descriptor copies a listener's descriptor: the listener may be closed while it is in use.
@@ -136,7 +145,7 @@ func (s *Server) admit(fd int, peer unix.Sockaddr, w *worker) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	}
-	w.hand(&conn{fd: fd, peer: address(peer)})
+	w.hand(fd, address(peer))
 }
 
 // gone closes a connection's socket.
@@ -163,13 +172,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx, inner fasthttp.RequestHandler)
 // ShutdownWithContext closes the listener, lets requests under way end, up to ctx's end, and closes every connection. Its
 // error is ctx's, if some had not ended.
 func (s *Server) ShutdownWithContext(ctx context.Context) error {
-	s.draining.Store(true)
 	if l := s.listener.Load(); l != nil {
 		(*l).Close()
 	}
-	for _, w := range s.workers {
-		w.poll.Ring()
-	}
+	s.drain()
 	done := make(chan struct{})
 	go func() {
 		s.slow.all.Wait()
@@ -190,6 +196,14 @@ func (s *Server) ShutdownWithContext(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
+	}
+}
+
+// drain has the workers end when their last connection has gone.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	for _, w := range s.workers {
+		w.set.Ring()
 	}
 }
 

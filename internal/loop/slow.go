@@ -22,7 +22,8 @@ type slowConn struct {
 	net.Conn // the socket, by way of Go's poller
 	srv      *Server
 	w        *worker
-	c        *conn
+	fd       int // the worker's
+	peer     net.Addr
 	unread   []byte // what the worker had read
 
 	heads   int  // heads of requests in what was read last
@@ -38,11 +39,11 @@ type slowConn struct {
 }
 
 // serveSlowly lets the server have a connection in a goroutine of its own.
-func (s *Server) serveSlowly(w *worker, c *conn, in []byte) {
+func (s *Server) serveSlowly(w *worker, c *conn) {
 	s.slow.all.Go(func() {
-		sc := &slowConn{srv: s, w: w, c: c, unread: in}
+		sc := &slowConn{srv: s, w: w, fd: c.socket.FD, peer: c.peer, unread: c.left}
 		if err := sc.open(); err != nil {
-			s.gone(c.fd)
+			s.gone(sc.fd)
 			return
 		}
 		s.slow.Lock()
@@ -60,7 +61,7 @@ func (s *Server) forgetSlow(sc *slowConn) {
 	s.slow.Unlock()
 	if none && s.draining.Load() {
 		for _, w := range s.workers {
-			w.poll.Ring()
+			w.set.Ring()
 		}
 	}
 }
@@ -95,18 +96,11 @@ func (p *patientConn) LastRead() []byte {
 }
 
 // open puts a copy of the socket's descriptor under Go's poller, which cannot be made to forget the worker's own without
-// closing it, and sends first what the client has still to take.
+// closing it.
 func (sc *slowConn) open() error {
-	fd, err := unix.FcntlInt(uintptr(sc.c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	sc.Conn = &socket{File: os.NewFile(uintptr(fd), "connection"), peer: sc.c.peer}
-	if len(sc.c.rest) > 0 {
-		_, err = sc.srv.o.Patient(sc.Conn).Write(sc.c.rest)
-		if sc.c.rest = nil; err != nil {
-			sc.Conn.Close()
-		}
+	fd, err := unix.FcntlInt(uintptr(sc.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		sc.Conn = &socket{File: os.NewFile(uintptr(fd), "connection"), peer: sc.peer}
 	}
 	return err
 }
@@ -159,9 +153,9 @@ func (sc *slowConn) end() { sc.handling = false }
 func (sc *slowConn) Close() error {
 	err := sc.Conn.Close() // the copy
 	if sc.parked && !sc.srv.draining.Load() {
-		sc.w.hand(&conn{fd: sc.c.fd, peer: sc.c.peer})
+		sc.w.hand(sc.fd, sc.peer)
 	} else {
-		sc.srv.gone(sc.c.fd)
+		sc.srv.gone(sc.fd)
 	}
 	return err
 }

@@ -4,18 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"pagegate/internal/epoll"
+	"pagegate/internal/page"
+	"pagegate/internal/sockets"
 )
 
 const (
-	// readSize is the size in bytes of a worker's read buffer, and so of the largest head that is answered here.
-	readSize = 32 << 10
+	// readSize is the size in bytes of the largest head that is answered here.
+	readSize = sockets.ReadSize
 	// writeSize is how many bytes of answers are collected before they are sent.
 	writeSize = 64 << 10
 	// copyUpTo is the size in bytes up to which a body is copied behind its head rather than sent from where it lies.
@@ -27,11 +29,11 @@ const (
 // worker answers on its share of the connections. All but the mailbox is its goroutine's.
 type worker struct {
 	srv   *Server
-	poll  *epoll.Poll
+	set   sockets.Set
 	door  *acceptor // the first worker's; nil for the others
-	conns map[int32]*conn
-	in    []byte
-	out   []byte // answers that have not been sent
+	conns map[*conn]struct{}
+	out   []byte   // answers that have not been sent
+	outs  [][]byte // memory for more of them
 	vec   []unix.Iovec
 	now   int64 // unix seconds of the last wake-up
 	swept int64
@@ -48,10 +50,21 @@ type worker struct {
 
 // conn is a connection that waits for requests.
 type conn struct {
-	fd   int
-	peer net.Addr
-	last int64  // when something came or went, unix seconds
-	rest []byte // of an answer, that the client has not taken yet
+	socket  sockets.Socket
+	peer    net.Addr
+	last    int64  // when something came or went, unix seconds
+	left    []byte // what has come and was not worked off
+	asked   bool   // more is asked for
+	eof     bool   // nothing more comes
+	leaving bool   // goes to the server when all is sent
+	ended   bool
+
+	// Answers that are being sent.
+	sending bool
+	head    []byte
+	body    []byte
+	done    page.Releaser // whose body is; may be nil
+	gone    int           // bytes of both that have been sent
 }
 
 // peerConn is what a request's context knows of its connection: the other end.
@@ -68,11 +81,11 @@ func (p *peerConn) RemoteAddr() net.Addr { return p.addr }
 func (p *peerConn) LocalAddr() net.Addr  { return p.addr }
 
 func newWorker(s *Server) (*worker, error) {
-	poll, err := epoll.New()
+	set, err := sockets.New(sockets.Options{NoUring: s.o.NoUring})
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, poll: poll, conns: make(map[int32]*conn), in: make([]byte, readSize), known: newKnown()}
+	w := &worker{srv: s, set: set, conns: make(map[*conn]struct{}), known: newKnown()}
 	w.br = bufio.NewReaderSize(&w.head, readSize)
 	w.fresh.Ctx.Init2(&w.peer, nil, false)
 	return w, nil
@@ -83,38 +96,34 @@ func (w *worker) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.inbox {
-		w.srv.gone(c.fd)
+		w.srv.gone(c.socket.FD)
 	}
 	w.inbox = nil
-	w.poll.Close()
+	w.set.Close()
 }
 
 // hand gives a connection to the worker. Any goroutine may call it.
-func (w *worker) hand(c *conn) {
+func (w *worker) hand(fd int, peer net.Addr) {
+	c := &conn{socket: sockets.Socket{FD: fd}, peer: peer}
+	c.socket.Owner = c
 	w.mu.Lock()
 	w.inbox = append(w.inbox, c)
 	w.mu.Unlock()
-	w.poll.Ring()
+	w.set.Ring()
 }
 
 // run answers until the server drains and the last connection has gone.
-func (w *worker) run() {
-	events := make([]unix.EpollEvent, 256)
+func (w *worker) run() error {
+	if err := w.set.Begin(); err != nil {
+		return err
+	}
 	for {
-		n, err := w.poll.Wait(events, waitMillis, false)
-		if err != nil {
-			return // the set is gone
+		if err := w.set.Wait(waitMillis, false); err != nil {
+			return err
 		}
-		w.now = w.poll.Now().Unix()
-		for i := range events[:n] {
-			ev := &events[i]
-			if w.poll.Rang(ev) {
-				w.takeIn()
-			} else if w.door != nil && int(ev.Fd) == w.door.fd {
-				w.door.accept(w)
-			} else if c := w.conns[ev.Fd]; c != nil && !w.serve(c, ev.Events) {
-				w.end(c)
-			}
+		w.now = w.set.Now().Unix()
+		for ev, ok := w.set.Next(); ok; ev, ok = w.set.Next() {
+			w.take(&ev)
 		}
 		w.sweep()
 		if w.srv.draining.Load() {
@@ -122,16 +131,41 @@ func (w *worker) run() {
 				w.door.end(w)
 			}
 			if w.over() {
-				return
+				return nil
 			}
 		}
 	}
 }
 
+// take does what an event allows.
+func (w *worker) take(ev *sockets.Event) {
+	switch ev.Kind {
+	case sockets.Rang:
+		w.takeIn()
+		return
+	case sockets.Readable:
+		w.door.accept(w)
+		return
+	}
+	c := ev.Socket.Owner.(*conn)
+	stays := true
+	switch ev.Kind {
+	case sockets.Received:
+		stays = w.received(c, ev)
+	case sockets.Sent:
+		stays = w.sent(c, ev)
+	case sockets.Ended:
+		w.finish(c)
+	}
+	if !stays {
+		w.end(c)
+	}
+}
+
 // over ends what is silent, and tells whether nothing is left that could come back.
 func (w *worker) over() bool {
-	for _, c := range w.conns {
-		if len(c.rest) == 0 {
+	for c := range w.conns {
+		if !c.sending {
 			w.end(c)
 		}
 	}
@@ -147,19 +181,32 @@ func (w *worker) takeIn() {
 	w.inbox = nil
 	w.mu.Unlock()
 	for _, c := range inbox {
-		if err := w.poll.Add(c.fd, epoll.Events); err != nil {
-			w.srv.gone(c.fd)
+		if err := w.set.Add(&c.socket); err != nil {
+			w.srv.gone(c.socket.FD)
 			continue
 		}
 		c.last = w.now
-		w.conns[int32(c.fd)] = c
+		w.conns[c] = struct{}{}
+		w.listen(c)
 	}
 }
 
-// end closes a connection.
+// end breaks a connection off.
 func (w *worker) end(c *conn) {
-	delete(w.conns, int32(c.fd))
-	w.srv.gone(c.fd)
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if w.set.End(&c.socket) {
+		w.finish(c)
+	}
+}
+
+// finish closes a connection that nothing is under way for.
+func (w *worker) finish(c *conn) {
+	w.release(c)
+	delete(w.conns, c)
+	w.srv.gone(c.socket.FD)
 }
 
 // sweep ends the connections that have been silent for too long, or have taken nothing of their answer.
@@ -172,8 +219,8 @@ func (w *worker) sweep() {
 		w.door.sweep(w)
 	}
 	idle := int64(w.srv.o.IdleTimeout / time.Second)
-	for _, c := range w.conns {
-		if bound := idle; w.now-c.last > bound || len(c.rest) > 0 && w.now-c.last > writeIdle {
+	for c := range w.conns {
+		if w.now-c.last > idle || c.sending && w.now-c.last > writeIdle {
 			w.end(c)
 		}
 	}
@@ -182,37 +229,32 @@ func (w *worker) sweep() {
 // writeIdle is how many seconds a client may take nothing of an answer.
 const writeIdle = 30
 
-// serve does what an event allows and tells whether the connection stays here or has gone on to the server.
-func (w *worker) serve(c *conn, events uint32) bool {
-	if len(c.rest) > 0 {
-		if events&(unix.EPOLLOUT|epoll.Ended) != 0 && !w.goOn(c) {
-			return false
-		}
-		if len(c.rest) > 0 {
-			return true // what it asks meanwhile is read afterwards
-		}
-	} else if events&(unix.EPOLLIN|epoll.Ended) == 0 {
-		return true // the socket takes bytes, and there are none
+// listen asks for what the client sends next, once.
+func (w *worker) listen(c *conn) {
+	if !c.asked {
+		c.asked = true
+		w.set.Receive(&c.socket)
 	}
-	n, err := epoll.ReadNow(c.fd, w.in)
-	switch {
-	case n > 0:
-		c.last = w.now
-		if !w.answer(c, w.in[:n]) {
-			return false
-		}
-		// The end that came with the last bytes is not told again. What is still owed, or with the server, ends later.
-		return events&epoll.Ended == 0 || len(c.rest) > 0 || w.conns[int32(c.fd)] != c
-	case errors.Is(err, unix.EAGAIN):
-		return events&(unix.EPOLLHUP|unix.EPOLLERR) == 0
-	}
-	return false
 }
 
-// answer works off what came. The first request that takes more than a look goes, with all behind it, to the server.
+// received takes in what has come, and tells whether the connection stays. What comes while an answer is being sent waits.
+func (w *worker) received(c *conn, ev *sockets.Event) bool {
+	c.asked = false
+	if ev.Err != nil {
+		c.eof = true
+		return c.sending && errors.Is(ev.Err, io.EOF)
+	}
+	c.last = w.now
+	if c.sending {
+		c.left = append(c.left, ev.Bytes...)
+		return true
+	}
+	return w.answer(c, ev.Bytes)
+}
+
+// answer works off what came, and tells whether the connection stays. The first request that takes more than a look goes,
+// with all behind it, to the server.
 func (w *worker) answer(c *conn, in []byte) bool {
-	// A read that filled the buffer may have left something, of which the epoll does not tell again.
-	more := len(in) == len(w.in)
 	for len(in) > 0 {
 		r, end := w.request(c, in)
 		if r == nil {
@@ -225,16 +267,15 @@ func (w *worker) answer(c *conn, in []byte) bool {
 		if !ok {
 			return w.leave(c, in)
 		}
-		if in = in[end:]; len(c.rest) > 0 && (len(in) > 0 || more) {
-			return w.leave(c, in)
+		if in = in[end:]; c.sending && len(in) > 0 {
+			c.left = append(c.left[:0], in...)
+			return true
 		}
 	}
-	if !w.flush(c, nil) {
+	if !w.flush(c, nil, nil) {
 		return false
 	}
-	if more {
-		return w.leave(c, nil)
-	}
+	w.listen(c)
 	return true
 }
 
@@ -286,56 +327,57 @@ func (w *worker) parse(r *Request, head []byte) bool {
 
 // reply answers a request if that takes no wait. sent is false when the connection has broken.
 func (w *worker) reply(c *conn, r *Request) (ok, sent bool) {
-	head, body, done, ok := w.srv.o.Fast(r, w.poll.Now(), w.out)
+	head, body, done, ok := w.srv.o.Fast(r, w.set.Now(), w.out)
 	if !ok {
 		return false, true
 	}
 	w.out, sent = head, true
-	if len(body) <= copyUpTo {
-		if w.out = append(w.out, body...); len(w.out) >= writeSize {
-			sent = w.flush(c, nil)
-		}
-	} else {
-		sent = w.flush(c, body)
+	if len(body) > copyUpTo {
+		return true, w.flush(c, body, done)
 	}
+	w.out = append(w.out, body...)
 	if done != nil {
 		done.Release()
 	}
-	r.Ctx.Response.ResetBody() // may be the page's, or a copy that is not worth keeping
+	if len(w.out) >= writeSize {
+		sent = w.flush(c, nil, nil)
+	}
 	return true, sent
 }
 
-// flush sends the answers that were collected, and body behind them. What the client does not take becomes c.rest. It is
-// false when the connection has broken.
-func (w *worker) flush(c *conn, body []byte) bool {
-	if len(c.rest) > 0 { // first things first
-		c.rest = append(append(c.rest, w.out...), body...)
-		w.out = w.out[:0]
+// flush sends the answers that were collected, and body behind them, which is done's. It is false when the connection has
+// broken.
+func (w *worker) flush(c *conn, body []byte, done page.Releaser) bool {
+	if len(w.out) == 0 && len(body) == 0 {
 		return true
 	}
+	c.head, c.body, c.done, c.gone = w.out, body, done, 0
+	w.out = nil
+	if n := len(w.outs); n > 0 {
+		w.out, w.outs = w.outs[n-1], w.outs[:n-1]
+	}
+	c.sending = true
+	return w.push(c)
+}
+
+// push sends on. It is false when the connection has broken.
+func (w *worker) push(c *conn) bool {
 	w.vec = w.vec[:0]
-	for _, b := range [][]byte{w.out, body} {
-		if len(b) > 0 {
-			w.vec = append(w.vec, iovec(b))
+	skip := c.gone
+	for _, b := range [][]byte{c.head, c.body} {
+		if skip < len(b) {
+			w.vec = append(w.vec, iovec(b[skip:]))
 		}
+		skip = max(0, skip-len(b))
 	}
-	if len(w.vec) == 0 {
-		return true
-	}
-	n, err := epoll.WriteNow(c.fd, w.vec)
-	if err != nil && !errors.Is(err, unix.EAGAIN) {
-		w.out = w.out[:0]
+	n, later, err := w.set.Send(&c.socket, w.vec)
+	if err != nil {
 		return false
 	}
 	c.last = w.now
-	if n < len(w.out) {
-		c.rest = append(append(c.rest, w.out[n:]...), body...)
-	} else if n -= len(w.out); n < len(body) {
-		c.rest = append(c.rest, body[n:]...)
-	}
-	w.out = w.out[:0]
-	if len(c.rest) > 0 {
-		w.poll.AwaitRoom(c.fd, true)
+	c.gone += n
+	if !later {
+		w.release(c)
 	}
 	return true
 }
@@ -346,32 +388,65 @@ func iovec(b []byte) unix.Iovec {
 	return v
 }
 
-// goOn sends more of what a client owes to take. It is false when the connection has broken.
-func (w *worker) goOn(c *conn) bool {
-	for len(c.rest) > 0 {
-		w.vec = append(w.vec[:0], iovec(c.rest))
-		n, err := epoll.WriteNow(c.fd, w.vec)
-		if errors.Is(err, unix.EAGAIN) {
-			return true
-		}
-		if err != nil {
+// sent goes on where the socket has taken something, and tells whether the connection stays.
+func (w *worker) sent(c *conn, ev *sockets.Event) bool {
+	if ev.Err != nil {
+		return false
+	}
+	c.last = w.now
+	if c.gone += ev.N; c.gone < len(c.head)+len(c.body) {
+		if !w.push(c) {
 			return false
 		}
-		c.rest, c.last = c.rest[n:], w.now
+	} else {
+		w.release(c)
 	}
-	c.rest = nil
-	w.poll.AwaitRoom(c.fd, false)
+	switch {
+	case c.sending:
+	case c.leaving:
+		w.leaveNow(c)
+	case len(c.left) > 0:
+		in := c.left
+		c.left = nil
+		return w.answer(c, in)
+	case c.eof:
+		return false
+	default:
+		w.listen(c)
+	}
 	return true
 }
 
-// leave hands a connection to the server, with what came of it and was not answered.
+// keptOuts bounds the memory that is kept for answers, in pieces.
+const keptOuts = 64
+
+// release gives back what a send has used.
+func (w *worker) release(c *conn) {
+	if c.done != nil {
+		c.done.Release()
+	}
+	if c.head != nil && cap(c.head) <= 2*writeSize && len(w.outs) < keptOuts {
+		w.outs = append(w.outs, c.head[:0])
+	}
+	c.sending, c.head, c.body, c.done = false, nil, nil, nil
+}
+
+// leave hands a connection to the server, with what came of it and was not answered, when its answers have gone out.
 func (w *worker) leave(c *conn, in []byte) bool {
-	if !w.flush(c, nil) {
+	c.left, c.leaving = bytes.Clone(in), true
+	if !w.flush(c, nil, nil) {
 		return false
 	}
-	delete(w.conns, int32(c.fd))
-	_ = w.poll.Remove(c.fd)
-	w.srv.serveSlowly(w, c, bytes.Clone(in))
-	w.poll.Lend()
+	if !c.sending {
+		w.leaveNow(c)
+	}
 	return true
+}
+
+func (w *worker) leaveNow(c *conn) {
+	delete(w.conns, c)
+	c.ended = true
+	w.set.Remove(&c.socket)
+	w.srv.serveSlowly(w, c)
+	w.set.Lend()
 }

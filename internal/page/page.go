@@ -69,6 +69,14 @@ type Releaser interface{ Release() }
 // SetReleaser is for caches whose Get lends memory.
 func (p *Page) SetReleaser(r Releaser) { p.release = r }
 
+// Detach makes the caller the one who gives the page's bytes back: they stay until it calls the result's Release, whatever
+// becomes of the page. nil if they are nobody's.
+func (p *Page) Detach() Releaser {
+	r := p.release
+	p.release = nil
+	return r
+}
+
 // Release gives borrowed bytes back and empties the page. It may be called on any page, and again.
 func (p *Page) Release() {
 	r := p.release

@@ -17,7 +17,7 @@ import (
 const ReadSize = 16 << 10
 
 // Set is a set of sockets to serve, and a bell that ends a wait. One goroutine calls Begin, and from then on all the rest;
-// Ring may be called by any, and Close when that one has ended.
+// Ring may be called by any, Listen by who has made the set before it is in use, and Close when nobody uses it any more.
 //
 // A round is a call of Wait, and of Next until that has no more.
 type Set interface {

@@ -250,13 +250,13 @@ func (r *Ring) Send(fd int, v []unix.Iovec, user uint64) error {
 	}
 	if len(v) == 1 {
 		*q = sqe{opcode: opSend, fd: int32(fd), addr: address(v[0].Base), len: uint32(v[0].Len),
-			opFlags: unix.MSG_NOSIGNAL | unix.MSG_WAITALL, user: user}
+			opFlags: unix.MSG_NOSIGNAL, user: user}
 		return nil
 	}
 	m := &r.frames[place]
 	m.Iov = unsafe.SliceData(v)
 	m.SetIovlen(len(v))
-	*q = sqe{opcode: opSendMsg, fd: int32(fd), addr: address(m), len: 1, opFlags: unix.MSG_NOSIGNAL | unix.MSG_WAITALL, user: user}
+	*q = sqe{opcode: opSendMsg, fd: int32(fd), addr: address(m), len: 1, opFlags: unix.MSG_NOSIGNAL, user: user}
 	return nil
 }
 
