@@ -1,8 +1,8 @@
 // Package server is the cache server's network side: it accepts connections, lets sessions talk over them, and counts.
 //
-// A connection belongs to one of a few workers, each with a thread and an epoll of its own. On each wake-up a worker
-// reads once, answers everything that it has read with one writev, and goes back to its epoll. Values are written
-// straight from the store's memory, and read straight into it. A client that does not read is not read from either, so
+// A connection belongs to one of a few workers, each with a thread and a set of sockets of its own (package sockets). On each
+// wake-up a worker answers all that has come, with one send for each connection, and waits again. Values are sent
+// straight from the store's memory, and large ones received straight into it. A client that does not read is not read from either, so
 // what a connection may hold in memory is bounded.
 package server
 
@@ -92,7 +92,7 @@ type Server struct {
 	stopped        chan struct{}
 }
 
-// New makes a Server over listeners that are open. It fails when the system has no epoll for a worker, or for a
+// New makes a Server over listeners that are open. It fails when the system has no means to wait for a worker, or for a
 // Config that contradicts itself; the listeners and the store stay the caller's then, as before Serve.
 func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Listener) (*Server, error) {
 	setDefault(&cfg.Workers, 4)
@@ -133,7 +133,7 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 		w, err := newWorker(s)
 		if err != nil {
 			s.closeWorkers()
-			return nil, fmt.Errorf("cacheserver: a worker's epoll: %w", err)
+			return nil, fmt.Errorf("cacheserver: a worker's sockets: %w", err)
 		}
 		s.workers = append(s.workers, w)
 	}
@@ -259,7 +259,7 @@ func (s *Server) connClosed() {
 	}
 }
 
-// detach takes a connection's socket out of the runtime's hands: the workers have an epoll of their own.
+// detach takes a connection's socket out of the runtime's hands: the workers wait for it by themselves.
 func detach(c net.Conn) (fd int, err error) {
 	defer c.Close()
 	sc, ok := c.(interface {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ func start(t testing.TB, cfg Config, sc store.Config) (addr string, s *Server) {
 	t.Helper()
 	clock := NewClock(time.Now)
 	sc.Now = clock.Unix
+	cfg.NoUring = os.Getenv("PAGEGATE_TEST_NO_URING") != "" // the same over epoll
 	if cfg.KeyMax == 0 {
 		cfg.KeyMax = 250
 	}

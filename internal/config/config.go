@@ -31,6 +31,9 @@ type Config struct {
 	// EventLoop has hits answered by event loops instead of a goroutine for each connection, where pages are kept in the
 	// process's own store; default true. The answers are the same. Not for a filler.
 	EventLoop bool `yaml:"event_loop"`
+	// IOUring lets the event loops serve their connections by Linux's io_uring where the kernel has it, and else by epoll; default
+	// true. Not for a filler.
+	IOUring bool `yaml:"io_uring"`
 	// MaxConns is how many connections of clients there may be at once; a further one gets a 503 and is closed. Default 0,
 	// which is 262144.
 	MaxConns int `yaml:"max_conns"`
@@ -252,7 +255,7 @@ func Default(p Program) *Config {
 		Store:         Store{Workers: 4, Queue: 256},
 		Log:           Log{Level: "info", Access: AccessOff, OneIn: 1},
 	}
-	c.EventLoop = p == Gateway
+	c.EventLoop, c.IOUring = p == Gateway, p == Gateway
 	if p == Filler {
 		c.Listen = "127.0.0.1:8082"
 		c.Memory = 0

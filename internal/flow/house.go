@@ -130,7 +130,7 @@ func restartNeeded(old, now *config.Config) error {
 		old, now any
 	}{
 		{"listen", old.Listen, now.Listen}, {"admin", old.Admin, now.Admin}, {"memory", old.Memory, now.Memory},
-		{"event_loop", old.EventLoop, now.EventLoop},
+		{"event_loop", old.EventLoop, now.EventLoop}, {"io_uring", old.IOUring, now.IOUring},
 		{"max_conns", old.MaxConns, now.MaxConns},
 		{"cache.servers (from none or to none)", len(old.Cache.Servers) == 0, len(now.Cache.Servers) == 0},
 	} {

@@ -33,7 +33,7 @@ func (h *house) server(listeners []net.Listener, log zerolog.Logger) (server, er
 	workers := runtime.GOMAXPROCS(0)
 	loops, err := loop.New(loop.Options{
 		Fast: h.fast, Server: s, Patient: listen.Patient, IdleTimeout: s.IdleTimeout, Workers: workers,
-		MaxConns: c.MaxConns, Linger: linger,
+		MaxConns: c.MaxConns, Linger: linger, NoUring: !c.IOUring,
 	})
 	if err != nil {
 		return nil, err

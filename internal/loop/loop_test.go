@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,7 +78,8 @@ func start(t *testing.T, change ...func(*Options)) *running {
 	r := &running{hold: make(chan struct{}), served: make(chan error, 1)}
 	o := Options{
 		Fast: r.answer, Patient: listen.Patient, IdleTimeout: time.Minute, Workers: 2,
-		Server: &fasthttp.Server{Handler: r.handle, NoDefaultServerHeader: true, ReadTimeout: time.Minute, IdleTimeout: time.Minute},
+		NoUring: os.Getenv("PAGEGATE_TEST_NO_URING") != "",
+		Server:  &fasthttp.Server{Handler: r.handle, NoDefaultServerHeader: true, ReadTimeout: time.Minute, IdleTimeout: time.Minute},
 	}
 	for _, f := range change {
 		f(&o)

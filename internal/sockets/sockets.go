@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pagegate/internal/uring"
 )
 
 // ReadSize is how many bytes of a socket's one event brings at most, where the set's user gives no memory for it.
@@ -118,7 +120,7 @@ type Options struct {
 
 // New makes a set: over io_uring where that is there and may be used, and otherwise over epoll.
 func New(o Options) (Set, error) {
-	if !o.NoUring {
+	if !o.NoUring && uring.Usable() == nil {
 		if u, err := newUring(); err == nil {
 			return u, nil
 		}

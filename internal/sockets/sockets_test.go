@@ -248,6 +248,24 @@ func TestSendBroken(t *testing.T) {
 	})
 }
 
+// fillUp sends until the other end would have to read.
+func fillUp(t *testing.T, set Set, s *Socket) {
+	t.Helper()
+	for much := make([]byte, 4<<20); ; {
+		if _, later, err := set.Send(s, vectors(much)); !later || err != nil {
+			t.Fatal(later, err)
+		}
+		if err := set.Wait(1, true); err != nil {
+			t.Fatal(err)
+		}
+		if ev, ok := set.Next(); !ok {
+			return
+		} else if ev.Kind != Sent || ev.Err != nil {
+			t.Fatalf("%+v", ev)
+		}
+	}
+}
+
 // A connection that is broken off while something is under way gives back memory first, and tells of nothing else.
 func TestEnd(t *testing.T) {
 	kinds(t, func(t *testing.T, open func() Set) {
@@ -256,9 +274,7 @@ func TestEnd(t *testing.T) {
 			s, theirs := pair(t, set)
 			set.Receive(s)
 			if sending {
-				if _, later, err := set.Send(s, vectors(make([]byte, 4<<20))); !later || err != nil {
-					t.Fatal(later, err)
-				}
+				fillUp(t, set, s)
 			}
 			quiet(t, set)
 			write(t, theirs, "not told of")
