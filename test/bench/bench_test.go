@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // runTable runs a section of the benchmark and returns its lines' cells; columns are parted by two spaces or more.
@@ -58,6 +59,28 @@ func TestMemoryAndLoadBench(t *testing.T) {
 	if row := runTable(t, bin, "--only", "calcified")[0]; number(t, row[3]) < 0.8 {
 		t.Errorf("%q: less than 0.8 of a fresh server's pages are kept", row)
 	}
+}
+
+// pauseMost is how long nothing may keep others waiting.
+const pauseMost = 5 * time.Millisecond
+
+// A growing store keeps nobody waiting: neither its index nor its lists, nor the collector. CPU time is not the machine's whim, but where
+// processors are lent out, time that they were away may be in it: what is over the limit three times is the store's.
+func TestPausesBench(t *testing.T) {
+	var p pauses
+	for range 3 {
+		var err error
+		if p, err = measurePauses(t.Context(), 4, 1_000_000); err != nil {
+			t.Fatal(err)
+		}
+		if p.collections == 0 {
+			t.Fatal("the collector has not run: the figures say nothing of it")
+		}
+		if max(p.set, p.step, p.stop) < pauseMost {
+			return
+		}
+	}
+	t.Errorf("%+v, want less than %v", p, pauseMost)
 }
 
 func number(t *testing.T, text string) float64 {

@@ -35,6 +35,7 @@ var cacheSections = []section{
 	{"memory", benchMemory},
 	{"calcified", benchCalcified},
 	{"tail", benchTail},
+	{"pauses", benchPauses},
 }
 
 // benchCacheserver compares our cache server with memcached.
