@@ -141,6 +141,18 @@ func TestPurgeCommand(t *testing.T) {
 	}
 }
 
+// What would be refused is told, and counts for nothing: nobody has sent such a request.
+func TestExplainRefused(t *testing.T) {
+	g := runGateway(t, "", htmlPage)
+	code, _, errs := command(t, "explain", "--admin", g.admin, "/../../etc")
+	if code != 1 || !strings.Contains(errs, "such a request is refused with 400: ") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if !g.metric(`pagegate_requests_total{outcome="refused",route="default"} 0`) {
+		t.Error("it counts as a request")
+	}
+}
+
 // A gateway whose cache server is gone is ready all the same, and says so.
 func TestReadiness(t *testing.T) {
 	g := runGateway(t, "cache: {servers: [\""+realproc.FreeAddr(t)+"\"]}\n", htmlPage)

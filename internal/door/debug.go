@@ -77,8 +77,8 @@ func (d *Door) Explain(ctx context.Context, w io.Writer, url string, fields http
 		}
 	}
 	var v Visit
-	if !d.Enter(&rc, &v) {
-		return fmt.Errorf("such a request is refused: %s", strings.TrimSpace(string(rc.Response.Body())))
+	if status, err := d.look(&rc, &v); err != nil {
+		return fmt.Errorf("such a request is refused with %d: %w", status, err)
 	}
 	fmt.Fprintf(w, "route     %s\n", v.Policy.Name)
 	switch {

@@ -66,7 +66,7 @@ type Visit struct {
 
 var errNoHost = errors.New("the Host field is missing")
 
-// Enter reads a request into v, or refuses it (with 400, or 505) and returns false. It allocates nothing once v's buffers have
+// Enter reads a request into v, or refuses it (400 or 505) and returns false. It allocates nothing once v's buffers have
 // grown.
 func (d *Door) Enter(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	if status, err := d.look(ctx, v); err != nil {

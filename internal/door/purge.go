@@ -53,7 +53,7 @@ func (p *PurgeRule) allows(addr net.Addr, token []byte) bool {
 // purgeTimeout bounds a purge.
 const purgeTimeout = 30 * time.Second
 
-// Purge answers a visit with the method PURGE by purging the page of its target, as a GET would look it up: soft if
+// purge answers a visit with the method PURGE by purging the page of its target, as a GET would look it up: soft if
 // `X-Purge-Mode: soft` says so. It tells whether the visit was one.
 func (d *Door) purge(ctx *fasthttp.RequestCtx, v *Visit) bool {
 	if !d.PurgeBy.offered() || string(ctx.Method()) != "PURGE" {
