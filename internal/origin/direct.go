@@ -41,7 +41,7 @@ func (o *httpOrigin) fetchDirect(ctx context.Context, r *Request) (*Response, er
 		return nil, o.fail(KindRequest, err)
 	}
 	for {
-		l := o.links.take()
+		l := o.takeLink()
 		if l == nil {
 			conn, err := o.dial(ctx)
 			if err != nil {
@@ -254,7 +254,8 @@ func (x *exchange) end(whole bool) {
 	readers.Put(x.buf)
 	x.buf = nil
 	if clean {
-		x.o.links.put(x.link)
+		x.link.used = true
+		x.o.links.Put(x.link)
 	} else {
 		x.link.Close()
 	}

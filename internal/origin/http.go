@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pagegate/internal/idle"
 )
 
 // maxHeaderBytes bounds a response's head.
@@ -31,7 +33,7 @@ type httpOrigin struct {
 	scheme, host string
 	plainHost    bool // host can be sent as it stands
 	dial         func(context.Context) (net.Conn, error)
-	links        idleLinks
+	links        idle.Pool[*link]
 	transport    *http.Transport
 	closed       atomic.Bool
 }
@@ -44,7 +46,7 @@ func newHTTPOrigin(b bounds, scheme, host string, d dialer, o Options) *httpOrig
 		host:      host,
 		plainHost: validHost(host) && !strings.Contains(host, "%"), // no zone, and none of other alphabets
 		dial:      d.dial,
-		links:     idleLinks{keep: o.KeepIdle},
+		links:     idle.Pool[*link]{Keep: o.KeepIdle},
 	}
 	if scheme == "https" {
 		from.dial = tlsDialer{dialer: d, config: o.TLS}.dial
@@ -164,7 +166,7 @@ func (o *httpOrigin) response(hr *http.Response, b *body) *Response {
 // Close implements Origin.
 func (o *httpOrigin) Close() error {
 	o.closed.Store(true)
-	o.links.close()
+	o.links.Close()
 	return nil
 }
 

@@ -15,10 +15,9 @@ import (
 // link is a connection to a backend that carries one exchange after the other, and belongs to one goroutine at a time.
 type link struct {
 	net.Conn
-	raw   syscall.RawConn // nil where there is no socket below
-	used  bool            // it has carried an exchange
-	since time.Time       // when it became idle
-	head  int             // bytes that a head may still take; negative while none is read
+	raw  syscall.RawConn // nil where there is no socket below
+	used bool            // it has carried an exchange
+	head int             // bytes that a head may still take; negative while none is read
 }
 
 // newLink makes a link of a new connection. Over TLS below is the connection that the socket belongs to.
@@ -76,78 +75,17 @@ func (l *link) silent() bool {
 	return err == nil && silent
 }
 
-// idleLinks are the links without an exchange. The one that became idle last is used first, so that as many stay in use as
-// there are exchanges at once, and the surplus of a busier time is closed when nobody has used it for long enough.
-type idleLinks struct {
-	keep time.Duration
-
-	mu     sync.Mutex
-	links  []*link // in the order in which they became idle
-	expiry *time.Timer
-	closed bool
-}
-
-// take returns a link that can be used, or nil.
-func (i *idleLinks) take() *link {
+// takeLink returns a link without an exchange that can be used, or nil.
+func (o *httpOrigin) takeLink() *link {
 	for {
-		i.mu.Lock()
-		n := len(i.links)
-		if n == 0 {
-			i.mu.Unlock()
+		l, ok := o.links.Take()
+		if !ok {
 			return nil
 		}
-		l := i.links[n-1]
-		i.links[n-1] = nil
-		i.links = i.links[:n-1]
-		i.mu.Unlock()
 		if l.silent() {
 			return l
 		}
 		l.Close()
-	}
-}
-
-// put keeps a link for the next exchange, or closes it.
-func (i *idleLinks) put(l *link) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.closed {
-		l.Close()
-		return
-	}
-	l.used, l.since = true, time.Now()
-	i.links = append(i.links, l)
-	if i.expiry == nil {
-		i.expiry = time.AfterFunc(i.keep, i.expire)
-	}
-}
-
-// expire closes the links that nobody has used for too long. It runs again when the next one's time is up.
-func (i *idleLinks) expire() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	now, n := time.Now(), 0
-	for n < len(i.links) && now.Sub(i.links[n].since) >= i.keep {
-		i.links[n].Close()
-		n++
-	}
-	i.links = append(i.links[:0], i.links[n:]...)
-	if i.expiry = nil; len(i.links) > 0 && !i.closed {
-		i.expiry = time.AfterFunc(i.links[0].since.Add(i.keep).Sub(now), i.expire)
-	}
-}
-
-// close closes the links, and those that are put back later.
-func (i *idleLinks) close() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closed = true
-	for _, l := range i.links {
-		l.Close()
-	}
-	i.links = nil
-	if i.expiry != nil {
-		i.expiry.Stop()
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"pagegate/internal/idle"
 )
 
 // batch is several commands of the text protocol that go out in one write. Their replies are read in the same order: the
@@ -142,15 +143,14 @@ type wire struct {
 	r  *bufio.Reader
 }
 
+// Close implements io.Closer.
+func (w *wire) Close() error { return w.nc.Close() }
+
 // wires are the connections to a server that batches go over.
 type wires struct {
 	addr    net.Addr
 	timeout time.Duration
-	most    int
-
-	mu     sync.Mutex
-	idle   []*wire
-	closed bool
+	idle    idle.Pool[*wire]
 }
 
 // run has a batch done over one of the connections, within the timeout.
@@ -161,46 +161,20 @@ func (ws *wires) run(b *batch) error {
 	}
 	_ = c.nc.SetDeadline(time.Now().Add(ws.timeout))
 	if err := b.run(c); err != nil {
-		c.nc.Close()
+		c.Close()
 		return err
 	}
-	ws.put(c)
+	ws.idle.Put(c)
 	return nil
 }
 
 func (ws *wires) take() (*wire, error) {
-	ws.mu.Lock()
-	if n := len(ws.idle); n > 0 {
-		c := ws.idle[n-1]
-		ws.idle = ws.idle[:n-1]
-		ws.mu.Unlock()
+	if c, ok := ws.idle.Take(); ok {
 		return c, nil
 	}
-	ws.mu.Unlock()
 	nc, err := (&net.Dialer{Timeout: ws.timeout}).Dial(ws.addr.Network(), ws.addr.String())
 	if err != nil {
 		return nil, err
 	}
 	return &wire{nc, bufio.NewReader(nc)}, nil
-}
-
-func (ws *wires) put(c *wire) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.closed || len(ws.idle) >= ws.most {
-		c.nc.Close()
-		return
-	}
-	ws.idle = append(ws.idle, c)
-}
-
-// drop closes the connections that are not in use; for good where nobody will use any.
-func (ws *wires) drop(forGood bool) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	ws.closed = ws.closed || forGood
-	for _, c := range ws.idle {
-		c.nc.Close()
-	}
-	ws.idle = nil
 }

@@ -34,7 +34,7 @@ func (c *Cache) doOn(key []byte, exchange func(i int) error) error {
 	if brokenConn(err) {
 		// A pooled connection whose other end has gone says nothing of the server as it is now: drop them all, dial anew.
 		_ = c.client.Close()
-		c.wires[i].drop(false)
+		c.wires[i].idle.Drop()
 		err = exchange(i)
 	}
 	switch {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 
+	"pagegate/internal/idle"
 	"pagegate/internal/page"
 	"pagegate/internal/pagecache"
 	"pagegate/internal/pagekey"
@@ -34,6 +35,12 @@ const (
 
 	// maxWireKey is the longest key of the memcached protocol in bytes.
 	maxWireKey = 250
+
+	// keepIdle is how long a connection that carries batches is kept without being used. There are no more of them than batches
+	// were under way at once within that time: each is a request's, so the clients' connections bound them.
+	keepIdle = 30 * time.Second
+	// maxIdleConns bounds the others to a server: what goes over them is in no hit's and no miss's way.
+	maxIdleConns = 64
 )
 
 // Options say how the servers are used. The zero value of a field means the default that its comment gives.
@@ -46,8 +53,6 @@ type Options struct {
 	Timeout time.Duration
 	// RetryAfter is how long a server that failed is left alone; default 1 s.
 	RetryAfter time.Duration
-	// MaxIdleConns bounds the idle connections to a server; default 64.
-	MaxIdleConns int
 	// BodyType returns the Content-Type that nginx gives to a bare body, from the page key's $uri; needed.
 	BodyType func(uri string) string
 	// Now is the clock; default time.Now.
@@ -85,9 +90,6 @@ func New(o Options) (*Cache, error) {
 	if o.RetryAfter <= 0 {
 		o.RetryAfter = time.Second
 	}
-	if o.MaxIdleConns <= 0 {
-		o.MaxIdleConns = 64
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -95,7 +97,7 @@ func New(o Options) (*Cache, error) {
 	c.client = newClient(c.selector, o)
 	for _, srv := range c.selector.servers {
 		c.each = append(c.each, newClient(oneServer{srv.addr}, o))
-		c.wires = append(c.wires, &wires{addr: srv.addr, timeout: o.Timeout, most: o.MaxIdleConns})
+		c.wires = append(c.wires, &wires{addr: srv.addr, timeout: o.Timeout, idle: idle.Pool[*wire]{Keep: keepIdle}})
 	}
 	return c, nil
 }
@@ -103,7 +105,7 @@ func New(o Options) (*Cache, error) {
 func newClient(s memcache.ServerSelector, o Options) *memcache.Client {
 	client := memcache.NewFromSelector(s)
 	client.Timeout = o.Timeout
-	client.MaxIdleConns = o.MaxIdleConns
+	client.MaxIdleConns = maxIdleConns
 	return client
 }
 
@@ -281,7 +283,7 @@ func (c *Cache) Close() error {
 	errs := []error{c.client.Close()}
 	for i, client := range c.each {
 		errs = append(errs, client.Close())
-		c.wires[i].drop(true)
+		c.wires[i].idle.Close()
 	}
 	return errors.Join(errs...)
 }
