@@ -94,13 +94,18 @@ func (s *Store) link(st *stripe, hash uint64, r ref, c chunk, now uint32, cas ui
 	s.settle(k, r, epoch, c.exptime())
 	k.mu.Unlock()
 
+	s.settlePieces(c, epoch)
+	return cas
+}
+
+// settlePieces is settle for the pieces of an item. The caller holds the stripe.
+func (s *Store) settlePieces(c chunk, epoch uint32) {
 	for piece := c.firstPiece(); piece != 0; piece = s.at(piece).next() {
 		k := s.classOf(piece)
 		k.mu.Lock()
 		s.settle(k, piece, epoch, c.exptime())
 		k.mu.Unlock()
 	}
-	return cas
 }
 
 // settle tells the page of a chunk that its item is linked. If the page was being emptied while the item was still

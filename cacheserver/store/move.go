@@ -17,14 +17,14 @@ type pageMove struct {
 	src     *class
 	dst     *class // class 0 is the pool
 	gentle  bool   // nothing is evicted, nor waited for
-	until   uint32 // unix time at which it is given up
+	began   uint32 // unix time
 	spare   ref    // a free chunk of the class, taken for the next item
 	kept    map[string]bool
 	lastAny int // see anyClassBut
 	stats   MoveStats
 }
 
-// moveSeconds is for how long a page waits for those who hold what lies in it.
+// moveSeconds is for how long a page waits for those who hold what lies in it, so that one client cannot stop all moves.
 const moveSeconds = 600
 
 // MoveStats are the figures of page moves for memcached's general `stats`.
@@ -86,7 +86,7 @@ func (m *pageMove) start(s *Store, n uint32, src, dst *class, gentle bool) bool 
 	if m.running || n == 0 || !s.startDraining(src, n) {
 		return false
 	}
-	m.running, m.page, m.src, m.dst, m.gentle, m.until = true, n, src, dst, gentle, s.now()+moveSeconds
+	m.running, m.page, m.src, m.dst, m.gentle, m.began = true, n, src, dst, gentle, s.now()
 	return true
 }
 
@@ -106,7 +106,7 @@ func (s *Store) MoveStep() (more, busy bool) {
 	gone := p.owner.Load() != uint32(k.id) || !p.draining // and then not this class's to look at
 	switch {
 	case gone:
-	case m.gentle || now >= m.until:
+	case m.gentle || now >= m.began+moveSeconds:
 		p.draining = false
 		if p.hasRoom() {
 			s.enterRoom(k, m.page)
@@ -228,6 +228,9 @@ func (s *Store) moveOut(m *pageMove, l lying, now uint32) (busy string) {
 		busy = busyActive
 	}
 	st.mu.Unlock()
+	if busy == busyActive && !m.gentle && now >= m.began+copyAfter && s.copyChain(m, l.head, c, now) {
+		busy = busyFloating
+	}
 	s.unref(l.head, c)
 	return busy
 }

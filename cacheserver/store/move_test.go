@@ -165,6 +165,61 @@ func TestMoveWaits(t *testing.T) {
 	}
 }
 
+// A large item that is held for long is copied: who comes later reads the copy, and the page waits for the first reader only.
+func TestHeldChainIsCopied(t *testing.T) {
+	clock := newClock()
+	s := newStore(t, Config{MemoryLimit: 12 << 20, SlabChunkMax: 16 << 10, Now: clock.now, LRU: segmented})
+	const items = 200
+	for i := range items {
+		put(s, Set, fmt.Sprint("key ", i), pattern(i, 30_000), uint32(i), clock.now()+1000, 0)
+	}
+	s.Edit([]byte("key 0"), func(e Entry) { e.SetStale() })
+	first, ok := s.Get([]byte("key 0"))
+	if !ok {
+		t.Fatal("not there")
+	}
+	for i := 1; i < items; i += 2 { // makes room
+		s.Delete(fmt.Append(nil, "key ", i))
+	}
+	total := s.Stats().TotalItems
+	if got := s.Reassign(fullest(s), 0); got != Reassigned {
+		t.Fatal(got)
+	}
+	moveOn(t, s)
+	if it, _ := s.Get([]byte("key 0")); it.r != first.r {
+		t.Error("copied before it was held for long")
+	} else {
+		it.Release()
+	}
+	clock.add(copyAfter)
+	moveOn(t, s)
+	later, ok := s.Get([]byte("key 0"))
+	if !ok || later.r == first.r {
+		t.Fatal("not copied")
+	}
+	if it := later; !bytes.Equal(valueOf(it), pattern(0, 30_000)) || it.CAS() != first.CAS() || it.Flags() != 0 || it.Exptime() != first.Exptime() {
+		t.Errorf("the copy: %d bytes, CAS %d, want %d", it.Len(), it.CAS(), first.CAS())
+	}
+	s.Edit([]byte("key 0"), func(e Entry) {
+		if !e.Stale() || !e.Info().Fetched {
+			t.Error("the marks are gone")
+		}
+	})
+	if m := s.MoveStats(); !m.Running || m.Moved != 0 || m.BusyStatus != busyFloating {
+		t.Errorf("%+v", m)
+	}
+	if !bytes.Equal(valueOf(first), pattern(0, 30_000)) {
+		t.Error("what is held has changed")
+	}
+	first.Release()
+	moveOn(t, s)
+	if m, st := s.MoveStats(), s.Stats(); m.Running || m.Moved != 1 || st.Evictions != 0 || st.TotalItems != total {
+		t.Errorf("%+v, %+v", m, st)
+	}
+	later.Release()
+	checkInvariants(t, s, 0)
+}
+
 // A move that waits for ever is given up, and the page is used again.
 func TestMoveIsGivenUp(t *testing.T) {
 	clock := newClock()
@@ -210,7 +265,8 @@ func TestCompact(t *testing.T) {
 
 // Pages move while items are read, stored, joined and counted: nobody sees anything but whole values.
 func TestMoveWhileInUse(t *testing.T) {
-	s := newStore(t, Config{MemoryLimit: 16 << 20, SlabChunkMax: 16 << 10, LRU: segmented})
+	clock := newClock()
+	s := newStore(t, Config{MemoryLimit: 16 << 20, SlabChunkMax: 16 << 10, LRU: segmented, Now: clock.now})
 	s.SetAutomove(Automove{Level: 2})
 	const keys = 300
 	stop := make(chan struct{})
@@ -223,7 +279,7 @@ func TestMoveWhileInUse(t *testing.T) {
 			default:
 			}
 			if s.Reassign(i%len(s.classes), 0) == Reassigned {
-				for more := true; more; {
+				for more := true; more; clock.add(1) { // so that what is held is held for long
 					more, _ = s.MoveStep()
 				}
 			}
