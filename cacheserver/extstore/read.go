@@ -1,0 +1,152 @@
+package extstore
+
+import (
+	"errors"
+	"hash/crc32"
+	"io"
+	"sync"
+)
+
+// Read fills dst with the value at a Place, whose length is that of dst's pieces together. ErrGone and ErrDamaged mean that there is
+// nothing of use in dst; so does an error of the file. It waits for the disk.
+func (l *Log) Read(at Place, dst ...[]byte) error {
+	if err := l.read(at, dst); err != nil {
+		return err
+	}
+	sum := uint32(0)
+	for _, part := range dst {
+		sum = crc32.Update(sum, castagnoli, part)
+	}
+	if sum != at.Sum {
+		return ErrDamaged
+	}
+	return nil
+}
+
+// read is Read without a look at the checksum.
+func (l *Log) read(at Place, dst [][]byte) error {
+	p := l.at(at)
+	if p == nil {
+		return ErrGone
+	}
+	size := int64(0)
+	for _, part := range dst {
+		size += int64(len(part))
+	}
+	if int64(at.Offset)+size > l.cfg.PageSize {
+		return ErrDamaged
+	}
+	buffered, err := p.readBuffer(at, dst)
+	if err != nil {
+		return err
+	}
+	l.counts.objectsRead.Add(1)
+	l.counts.bytesRead.Add(uint64(size))
+	if buffered {
+		return nil
+	}
+	from := p.base + int64(at.Offset)
+	for _, part := range dst {
+		if _, err := p.file.ReadAt(part, from); err != nil {
+			if errors.Is(err, io.EOF) {
+				return ErrDamaged // somebody has cut the file short
+			}
+			return err
+		}
+		from += int64(len(part))
+	}
+	// Nothing holds the page back while it is read: if its use has ended meanwhile, what was read may be of the next.
+	if !l.Valid(at) {
+		return ErrGone
+	}
+	return nil
+}
+
+// readBuffer copies what is not in the file yet, and tells whether it was that.
+func (p *page) readBuffer(at Place, dst [][]byte) (buffered bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.is(at) {
+		return false, ErrGone
+	}
+	if !p.active || int64(at.Offset) < p.written {
+		return false, nil
+	}
+	from := int(int64(at.Offset) - p.written)
+	for _, part := range dst {
+		if from+len(part) > len(p.buf) {
+			return false, ErrDamaged
+		}
+		copy(part, p.buf[from:])
+		from += len(part)
+	}
+	return true, nil
+}
+
+// Submit has one of the readers call a function, which may wait for the disk; first come, first served.
+func (l *Log) Submit(task func()) { l.readers.submit(task) }
+
+// readers are the goroutines that may wait for a disk, and what they are to do.
+type readers struct {
+	mu      sync.Mutex
+	wake    sync.Cond
+	queue   []func()
+	ended   bool
+	running sync.WaitGroup
+}
+
+func (r *readers) start(n int) {
+	r.wake.L = &r.mu
+	for range n {
+		r.running.Go(r.run)
+	}
+}
+
+func (r *readers) submit(task func()) {
+	r.mu.Lock()
+	r.queue = append(r.queue, task)
+	r.mu.Unlock()
+	r.wake.Signal()
+}
+
+func (r *readers) run() {
+	for {
+		task := r.next()
+		if task == nil {
+			return
+		}
+		task()
+	}
+}
+
+// next waits for a task; nil is the end.
+func (r *readers) next() func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.queue) == 0 {
+		if r.ended {
+			return nil
+		}
+		r.wake.Wait()
+	}
+	task := r.queue[0]
+	r.queue[0] = nil
+	r.queue = r.queue[1:]
+	return task
+}
+
+// waiting returns how many tasks nobody has begun yet.
+func (r *readers) waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.queue)
+}
+
+// stop waits for what was submitted and ends the goroutines.
+func (r *readers) stop() {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	r.wake.Broadcast()
+	r.running.Wait()
+}
