@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"cacheserver":                      {"cacheserver/server", "cacheserver/store", "internal/service", "internal/version"},
 	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store", "internal/sockets"},
 	"cacheserver/protocol":             {},
-	"cacheserver/store":                {},
+	"cacheserver/store":                {"cacheserver/extstore"},
 	"cacheserver/extstore":             {},
 	"internal/flow":                    {"internal/admin", "internal/config", "internal/door", "internal/fill", "internal/listen", "internal/loop", "internal/metrics", "internal/origin", "internal/origin/demo", "internal/page", "internal/pagecache", "internal/pagecache/remote", "internal/pagekey", "internal/policy", "internal/purge", "internal/service", "internal/version", "internal/warm", "nginx"},
 	"internal/door":                    {"internal/fill", "internal/metrics", "internal/origin", "internal/page", "internal/pagekey", "internal/policy", "internal/purge"},

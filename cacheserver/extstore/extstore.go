@@ -193,6 +193,9 @@ func (l *Log) layOut() {
 // PageCount returns the number of pages.
 func (l *Log) PageCount() int { return len(l.pages) }
 
+// PageSize returns Config.PageSize.
+func (l *Log) PageSize() int64 { return l.cfg.PageSize }
+
 // BufferSize returns Config.BufferSize: the bytes that Write puts to a file at once.
 func (l *Log) BufferSize() int { return l.cfg.BufferSize }
 

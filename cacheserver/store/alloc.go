@@ -3,9 +3,17 @@ package store
 // takeTries is how often takeChunk looks for memory anew after it has freed some: others may take it first.
 const takeTries = 8
 
+// reach says how far takeChunk may go.
+type reach bool
+
+const (
+	anywhere  reach = true
+	withinOwn reach = false // no other class loses a page or a chunk for it
+)
+
 // takeChunk takes a chunk for size bytes, at most the largest class's. The caller holds no lock. It is 0 when there is
 // no memory.
-func (s *Store) takeChunk(size int, now uint32) ref {
+func (s *Store) takeChunk(size int, now uint32, far reach) ref {
 	k := &s.classes[s.classFor(size)]
 	for range takeTries {
 		if s.pool.excess() > 0 {
@@ -38,7 +46,7 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		v.spare()
 		k.mu.Unlock()
 		switch {
-		case page != 0 || !mayTake:
+		case page != 0 || !mayTake || far == withinOwn:
 		case v.cutTooSmall:
 			page = s.oldestPage(k, true)
 		default:
@@ -49,7 +57,7 @@ func (s *Store) takeChunk(size int, now uint32) ref {
 		}
 		s.drain(page, now)
 	}
-	if !s.cfg.NoEvict {
+	if !s.cfg.NoEvict && far == anywhere {
 		if r := s.takeLarger(k.id + 1); r != 0 {
 			return r
 		}
@@ -103,8 +111,13 @@ func (s *Store) layoutOf(keyLen int, flags uint32, size int) layout {
 // allocItem takes the chunks of an item and fills in what is known of it. The item has one reference, the caller's. It
 // is 0 when there is no memory.
 func (s *Store) allocItem(key []byte, flags, exptime uint32, size int, now uint32) (ref, chunk) {
+	return s.allocItemFrom(key, flags, exptime, size, now, anywhere)
+}
+
+// allocItemFrom is allocItem with a bound on what may be given up for the item.
+func (s *Store) allocItemFrom(key []byte, flags, exptime uint32, size int, now uint32, far reach) (ref, chunk) {
 	l := s.layoutOf(len(key), flags, size)
-	r := s.takeChunk(l.head, now)
+	r := s.takeChunk(l.head, now, far)
 	if r == 0 {
 		return 0, chunk{}
 	}
@@ -118,7 +131,7 @@ func (s *Store) allocItem(key []byte, flags, exptime uint32, size int, now uint3
 		off += flagsSize
 	}
 	if l.state&bitChained != 0 {
-		first, ok := s.allocPieces(r, size-l.headValue, now)
+		first, ok := s.allocPieces(r, size-l.headValue, now, far)
 		if !ok {
 			s.giveChunk(r)
 			return 0, chunk{}
@@ -133,11 +146,11 @@ func (s *Store) allocItem(key []byte, flags, exptime uint32, size int, now uint3
 }
 
 // allocPieces takes the pieces of a chain for size bytes: largest chunks, and for the rest what fits.
-func (s *Store) allocPieces(owner ref, size int, now uint32) (first ref, ok bool) {
+func (s *Store) allocPieces(owner ref, size int, now uint32, far reach) (first ref, ok bool) {
 	var last chunk
 	for size > 0 {
 		n := min(size, s.cfg.SlabChunkMax-pieceHeaderSize)
-		r := s.takeChunk(n+pieceHeaderSize, now)
+		r := s.takeChunk(n+pieceHeaderSize, now, far)
 		if r == 0 {
 			s.freePieces(first)
 			return 0, false

@@ -53,9 +53,10 @@ const (
 	keyIsBinary = 1 << 15 // whoever stored the item sent its key encoded: see Pending.SetBinaryKey
 )
 
-// The state word. 20 bits count references, the next two tell the kind.
+// The state word. 19 bits count references, two tell the kind.
 const (
-	refMask   = 1<<20 - 1
+	refMask   = 1<<19 - 1
+	bitOnDisk = 1 << 19 // the value is on disk; in its stead there is its place: see onDisk
 	kindMask  = 3 << 20
 	kindFree  = 0 << 20 // also: taken from the free chunks, not yet an item
 	kindItem  = 1 << 20

@@ -51,9 +51,9 @@ func (c *Crawl) look(class int, reclaimed bool) {
 	}
 }
 
-// reclaim removes a linked item if it is dead. The caller holds its stripe.
+// reclaim removes a linked item if it is dead, or if its value is lost. The caller holds its stripe.
 func (s *Store) reclaim(st *stripe, r ref, c chunk, now uint32) bool {
-	if !s.conditionOf(c, now).dead() {
+	if !s.conditionOf(c, now).dead() && !s.lost(c) {
 		return false
 	}
 	s.unlink(st, s.hash(c.key()), r, c)

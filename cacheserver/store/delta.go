@@ -66,13 +66,13 @@ func (s *Store) tryDelta(key []byte, delta uint64, decr bool, cas, chosen uint64
 	return value, newCAS, status, changed
 }
 
-// mayDelta decides whether an item is there, may be a number, and has the CAS id asked for. As in memcached, nothing at all
-// and a chain of chunks are no numbers, whatever the id.
+// mayDelta decides whether an item is there, may be a number, and has the CAS id asked for. As in memcached, nothing at all,
+// a chain of chunks and what is on disk are no numbers, whatever the id.
 func (s *Store) mayDelta(old ref, c chunk, cas uint64) Status {
 	switch {
 	case old == 0:
 		return NotFound
-	case c.valueLen() == 0 || c.firstPiece() != 0:
+	case c.valueLen() == 0 || c.firstPiece() != 0 || c.onDisk():
 		return NonNumeric
 	case cas != 0 && c.cas() != cas:
 		return Exists

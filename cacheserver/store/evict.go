@@ -122,7 +122,8 @@ func (s *Store) evict(k *class, v victim, now uint32) ref {
 		k.evicting.count(v.c, state, v.cond, now)
 		k.evicting.direct++
 		// Size and segment follow from the state word, which is a free chunk's by now.
-		k.lists[state>>segShift].remove(s, v.c, keyOffset(state)+v.c.keyLen()+v.c.valueLen())
+		k.lists[state>>segShift].remove(s, v.c, v.c.itemSizeAs(state))
+		s.forget(v.c, state)
 		s.remove(v.stripe, v.hash, v.ref, v.c)
 	}
 	v.stripe.mu.Unlock()

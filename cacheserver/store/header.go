@@ -68,9 +68,15 @@ func (c chunk) setFirstPiece(r ref) {
 	*c.u32(uintptr(keyOffset(c.state().Load()) - chainSize)) = uint32(r)
 }
 
-// itemSize returns the bytes that header, key and value take, without those of the pieces' headers.
-func (c chunk) itemSize() int {
-	return keyOffset(c.state().Load()) + c.keyLen() + c.valueLen()
+// itemSize returns the bytes that header, key and value, or its place on disk, take, without those of the pieces' headers.
+func (c chunk) itemSize() int { return c.itemSizeAs(c.state().Load()) }
+
+// itemSizeAs is itemSize for an item with this state.
+func (c chunk) itemSizeAs(state uint32) int {
+	if state&bitOnDisk != 0 {
+		return keyOffset(state) + c.keyLen() + placeSize
+	}
+	return keyOffset(state) + c.keyLen() + c.valueLen()
 }
 
 // headBytes returns the part of the value that lies in the head chunk, which has chunkSize bytes.

@@ -29,19 +29,19 @@ func (it Item) Class() int { return it.s.classOf(it.r).id }
 // Segment returns where the item is among the LRU lists of its class, for counters.
 func (it Item) Segment() Segment { return it.c.segment().exported() }
 
-// Bytes returns the value without copying it when it lies in one piece, and false when it is a chain of pieces. The
+// Bytes returns the value without copying it when it lies in one piece, and false when it is a chain of pieces, or on disk. The
 // bytes must not be written to and must not be used after Release.
 func (it Item) Bytes() ([]byte, bool) {
-	if it.c.firstPiece() != 0 {
+	if it.c.state().Load()&(bitChained|bitOnDisk) != 0 {
 		return nil, false
 	}
 	return it.head(), true
 }
 
 // Segments appends the pieces of the value, in order, to dst and returns it. The rules of Bytes hold for each piece. An
-// empty value has no pieces.
+// empty value has no pieces, nor has one on disk.
 func (it Item) Segments(dst [][]byte) [][]byte {
-	if it.Len() == 0 {
+	if it.Len() == 0 || it.OnDisk() {
 		return dst
 	}
 	dst = append(dst, it.head())
@@ -61,7 +61,7 @@ func (it Item) Release() { it.s.unref(it.r, it.c) }
 
 // Get looks a key up and takes a reference to its item, which the caller must Release. An expired or flushed item is
 // not found, and its memory is given back. With Config.StaleWindow an item that has expired is found for so much longer, but the
-// first look-up in each Config.StaleRetry seconds is told that there is none, so that one client refreshes it. Keys that are too long or empty are never found. An item of which a million
+// first look-up in each Config.StaleRetry seconds is told that there is none, so that one client refreshes it. Keys that are too long or empty are never found. An item of which half a million
 // references are held is not found either until some are released.
 func (s *Store) Get(key []byte) (Item, bool) {
 	now, hash := s.now(), s.hash(key)

@@ -2,11 +2,11 @@ package store
 
 // join is Commit for Append and Prepend. A joined value is a new item, built while no lock is held and the present
 // one is pinned; it takes that one's place if it is still the present one by then, else the work is done anew. Somebody
-// gets on in any case.
+// gets on in any case. To a value on disk nothing is joined, as in memcached: NotStored.
 func (s *Store) join(p *Pending, t Terms) (Status, uint64) {
 	for {
 		old, c, status := s.pinPresent(p, t)
-		if status == NotStored && t.Vivify {
+		if status == NotStored && t.Vivify && old == 0 {
 			if cas, ok := p.linkIfAbsent(t); ok {
 				return Stored, cas
 			}
@@ -37,7 +37,7 @@ func (p *Pending) linkIfAbsent(t Terms) (cas uint64, ok bool) {
 	return s.link(st, p.hash, p.r, p.c, now, t.NewCAS), true
 }
 
-// pinPresent finds the item that is to be joined to and takes a reference.
+// pinPresent finds the item that is to be joined to and takes a reference, if the status is Stored.
 func (s *Store) pinPresent(p *Pending, t Terms) (ref, chunk, Status) {
 	now := s.now()
 	st := s.index.stripe(p.hash)
@@ -45,7 +45,7 @@ func (s *Store) pinPresent(p *Pending, t Terms) (ref, chunk, Status) {
 	defer st.mu.Unlock()
 	old, c := s.find(st, p.hash, p.c.key(), now)
 	if status := s.mayStore(t, old, c); status != Stored {
-		return 0, c, status
+		return old, c, status
 	}
 	if !c.tryPin() {
 		return 0, c, NoMemory

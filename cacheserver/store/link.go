@@ -128,6 +128,7 @@ func (s *Store) unlink(st *stripe, hash uint64, r ref, c chunk) {
 	k.mu.Lock()
 	k.lists[c.segment()].remove(s, c, c.itemSize())
 	k.mu.Unlock()
+	s.forget(c, c.state().Load())
 	c.state().And(^uint32(bitLinked))
 	s.unref(r, c)
 }

@@ -165,7 +165,7 @@ func (s *Store) mayStore(t Terms, old ref, c chunk) Status {
 		}
 		s.classOf(old).hits.casHits.Add(1)
 	}
-	if (t.Mode == Add && old != 0) || (old == 0 && (joins || t.Mode == Replace)) {
+	if (t.Mode == Add && old != 0) || (old == 0 && (joins || t.Mode == Replace)) || (joins && c.onDisk()) {
 		return NotStored
 	}
 	return Stored

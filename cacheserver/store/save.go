@@ -13,11 +13,17 @@ import (
 // ErrNoFile is the error of Save for a store without Config.File.
 var ErrNoFile = errors.New("the store is not in a file")
 
+// errOnDisk is that of Save for a store that has values in files of its own, which do not outlive it.
+var errOnDisk = errors.New("values are on disk")
+
 // Save leaves the items to the next Store with the same Config.File. The caller sees to it that no call is under way; what is
 // still held is given up. It is the last call before Close. It takes the time to read all items once, for the checksums.
 func (s *Store) Save() error {
-	if s.slabs.file == nil {
+	switch {
+	case s.slabs.file == nil:
 		return ErrNoFile
+	case s.disk != nil:
+		return errOnDisk
 	}
 	s.letGo()
 	for s.pool.cool(s.slabs) {

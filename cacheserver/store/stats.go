@@ -121,6 +121,9 @@ func (s *Store) Stats() Stats {
 	defer s.pool.mu.Unlock()
 	st.LimitMaxBytes = s.pool.limitBytes()
 	st.FreePages = uint64(len(s.pool.used))
+	if s.disk != nil { // as memcached, which then takes all its memory at once
+		st.FreePages = uint64(max(0, -s.pool.excess()))
+	}
 	st.TotalMalloced = uint64(s.pool.owned+len(s.pool.used))<<pageShift + uint64(s.pool.taken)
 	return st
 }
@@ -193,6 +196,9 @@ func (s *Store) ItemStats() []ItemStats {
 
 // ResetStats sets the counters to zero, not the figures that tell a present state.
 func (s *Store) ResetStats() {
+	if s.disk != nil {
+		s.disk.resetCounts()
+	}
 	for i := range s.index.stripes {
 		st := &s.index.stripes[i]
 		st.mu.Lock()

@@ -40,26 +40,29 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pagegate/cacheserver/extstore"
 )
 
 // Config says how a Store is laid out. The zero value of a field means the default that its comment gives.
 type Config struct {
-	MemoryLimit  int64        // bytes of slab pages, memcached's -m; default 64 MiB, at least 2 MiB, whole pages of 1 MiB
-	ItemSizeMax  int          // bytes of the largest item as memcached counts them, memcached's -I; default 1 MiB, 1 KiB to 1 GiB
-	KeyMax       int          // bytes of the longest key; default 250, at most 8,192
-	ChunkMin     int          // smallest space for key+value+flags in bytes, memcached's -n; default 48
-	GrowthFactor float64      // between the sizes of neighbouring classes, memcached's -f; default 1.25, more than 1
-	SlabChunkMax int          // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
-	HashPower    int          // binary logarithm of the number of buckets that the index begins with; default and least 16, at most 32
-	HugePages    bool         // ask for huge pages, memcached's -L
-	Taken        int64        // bytes of the limit that count as used from the start, for tests of large limits
-	NoEvict      bool         // fail a store instead of evicting, memcached's -M
-	StaleWindow  uint32       // seconds for which an item is of use behind its expiry: see Get; default 0, none
-	StaleRetry   uint32       // seconds between two look-ups that are told to refresh such an item; default 1
-	LRU          LRU          // which item goes first; the zero value is one list per class in the order of use
-	NoCAS        bool         // keep no CAS ids, memcached's -C; saves 8 bytes per item
-	File         string       // keep the pages in this file, so that the next Store has them after Save; see Restored. Default none
-	Now          func() int64 // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
+	MemoryLimit  int64         // bytes of slab pages, memcached's -m; default 64 MiB, at least 2 MiB, whole pages of 1 MiB
+	ItemSizeMax  int           // bytes of the largest item as memcached counts them, memcached's -I; default 1 MiB, 1 KiB to 1 GiB
+	KeyMax       int           // bytes of the longest key; default 250, at most 8,192
+	ChunkMin     int           // smallest space for key+value+flags in bytes, memcached's -n; default 48
+	GrowthFactor float64       // between the sizes of neighbouring classes, memcached's -f; default 1.25, more than 1
+	SlabChunkMax int           // bytes of the largest chunk, a larger item is a chain; default 512 KiB, at most 1 MiB and ItemSizeMax
+	HashPower    int           // binary logarithm of the number of buckets that the index begins with; default and least 16, at most 32
+	HugePages    bool          // ask for huge pages, memcached's -L
+	Taken        int64         // bytes of the limit that count as used from the start, for tests of large limits
+	NoEvict      bool          // fail a store instead of evicting, memcached's -M
+	StaleWindow  uint32        // seconds for which an item is of use behind its expiry: see Get; default 0, none
+	StaleRetry   uint32        // seconds between two look-ups that are told to refresh such an item; default 1
+	LRU          LRU           // which item goes first; the zero value is one list per class in the order of use
+	NoCAS        bool          // keep no CAS ids, memcached's -C; saves 8 bytes per item
+	File         string        // keep the pages in this file, so that the next Store has them after Save; see Restored. Default none
+	Disk         *extstore.Log // where the values of cold items go: see Spill. The caller closes it, before the Store; default none
+	Now          func() int64  // the clock: unix time in seconds; default the system's. Called in every operation: it must be cheap
 }
 
 // Errors of Alloc, and ErrLimit of SetMemoryLimit.
@@ -140,6 +143,7 @@ type Store struct {
 	moving   pageMove
 	drained  atomic.Uint64
 	restored Restored
+	disk     *disk // nil without Config.Disk
 }
 
 // New reserves the memory of a store. No goroutine stays behind. It fails for a Config out of its bounds, when the system gives
@@ -161,6 +165,9 @@ func build(cfg Config, file *memoryFile, keep bool) (*Store, error) {
 	s.lastCAS.Store(1) // as in memcached, whose first item has the id 2
 	s.SetLRU(cfg.LRU)
 	s.SetAutomove(Automove{})
+	if cfg.Disk != nil {
+		s.disk = newDisk(cfg.Disk)
+	}
 	reserved, err := s.reserve(limit, file, keep)
 	if err != nil {
 		return nil, err

@@ -12,10 +12,13 @@ type ItemInfo struct {
 	LastAccess int64 // unix seconds, exact to a minute
 	CAS        uint64
 	Len        int  // bytes of the value
-	Size       int  // bytes of header, key and value
+	Size       int  // bytes of header, key and value, wherever that is
 	Class      int  // number of the slab class
 	Fetched    bool // read since it was stored
 	BinaryKey  bool // see Pending.SetBinaryKey
+	OnDisk     bool
+	DiskPage   uint32 // where the value is if it is on disk
+	DiskOffset uint32
 }
 
 // walkStep is after how many buckets and items a walk lets others at the stripe.
@@ -74,7 +77,7 @@ func (s *Store) walkSome(number uint32, at cursor, items []walked, keys []byte) 
 		b, at = st.visit(at)
 		for r := ref(s.index.buckets[uint64(b)<<stripeBits|uint64(number)]); r != 0; {
 			c := s.at(r)
-			if s.conditionOf(c, now) == alive {
+			if s.conditionOf(c, now) == alive && !s.lost(c) {
 				keys = append(keys, c.key()...)
 				items = append(items, walked{s.info(r, c), len(keys)})
 			}
@@ -89,11 +92,17 @@ func (s *Store) walkSome(number uint32, at cursor, items []walked, keys []byte) 
 
 // info describes a linked item. The caller holds its stripe.
 func (s *Store) info(r ref, c chunk) ItemInfo {
-	return ItemInfo{
+	info := ItemInfo{
 		Flags: c.flags(), Exptime: int64(c.exptime()), LastAccess: int64(c.access()), CAS: c.cas(),
 		Len: c.valueLen(), Size: c.itemSize(), Class: s.classOf(r).id, Fetched: c.fetched(),
 		BinaryKey: c.binaryKey(),
 	}
+	if c.onDisk() {
+		at := c.place(c.state().Load())
+		info.OnDisk, info.DiskPage, info.DiskOffset = true, at.Page, at.Offset
+		info.Size += info.Len - placeSize
+	}
+	return info
 }
 
 // SizeHistogram counts the live items by size, in ascending order. It walks over all items: the cost is theirs.
