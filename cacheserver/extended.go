@@ -35,7 +35,8 @@ type extended struct {
 	automove     store.Automove
 	noUring      bool
 
-	ssl sslOptions
+	ssl  sslOptions
+	disk diskOptions
 
 	notes []string          // what was asked for and means nothing here
 	given map[string]string // of the options that have no effect, what they were given, for stats settings
@@ -49,6 +50,7 @@ func defaultExtended() extended {
 		temporaryTTL: -1,
 		automove:     store.Automove{Level: 1, Ratio: 0.8, Window: 10},
 		ssl:          sslOptions{minVersion: 2},
+		disk:         defaultDisk(),
 	}
 }
 
@@ -63,8 +65,9 @@ type extendedOption struct {
 	factor   *float64
 	below    float64 // bound of factor, 0 is none
 	text     *string
-	min, max int    // bounds of number
-	bare     string // the value that the name alone stands for; no_ before it is 0 then
+	each     func(text string) error // takes the value; the option may be given again and again
+	min, max int                     // bounds of number
+	bare     string                  // the value that the name alone stands for; no_ before it is 0 then
 	preset   func(e *extended)
 	idle     string // the option is accepted and has no effect, for this reason
 	unnamed  bool   // -h keeps silent about it: programs look there for what a server can do
@@ -99,7 +102,7 @@ func (e *extended) table() []extendedOption {
 		{name: "no_modern", help: "memcached's defaults before 1.5: one LRU list, no background work, no slab reassign, chunks of 1 MiB", preset: oldDefaults},
 		{name: "io_uring", help: "serve connections by io_uring where the kernel has it (default on); without it by epoll", flag: &e.noUring, negative: true},
 		{name: "relaxed_privileges", help: "the commands debugtime and debugitem, for tests", flag: &e.relaxed},
-	}, append(e.ssl.table(), idleOptions...)...)
+	}, slices.Concat(e.disk.table(), e.ssl.table(), idleOptions)...)
 }
 
 // defaultTemporaryTTL is what temporary_ttl would be if it were on: lru temp_ttl and stats settings know it.
@@ -124,12 +127,6 @@ var idleOptions = []extendedOption{
 	{name: "no_stat_key_prefix", idle: "-D decides"},
 }
 
-// diskOptions are those of memcached's disk tier.
-var diskOptions = []string{
-	"ext_path", "ext_page_size", "ext_wbuf_size", "ext_threads", "ext_io_depth", "ext_item_size", "ext_item_age", "ext_low_ttl",
-	"ext_recache_rate", "ext_compact_under", "ext_drop_under", "ext_max_sleep", "ext_max_frag", "ext_drop_unread", "no_ext_drop_unread",
-}
-
 // oldDefaults is no_modern.
 func oldDefaults(e *extended) {
 	e.noReassign, e.automove.Level, e.maxConnsFast, e.noCrawler, e.noMaintainer = true, 0, false, true, true
@@ -151,10 +148,6 @@ func (e *extended) set(text string) error {
 			at = -1
 		}
 		off = true
-	}
-	if at < 0 && slices.Contains(diskOptions, name) {
-		e.notes = append(e.notes, fmt.Sprintf("-o %s has no effect: there is no disk tier yet", name))
-		return nil
 	}
 	if at < 0 {
 		return fmt.Errorf("-o %s: no such option; -h lists them", name)
@@ -206,6 +199,8 @@ func (o *extendedOption) take(value string, off bool) (err error) {
 		}
 	case o.text != nil:
 		*o.text = value
+	case o.each != nil:
+		return o.each(value)
 	}
 	return nil
 }

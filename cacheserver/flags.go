@@ -137,7 +137,7 @@ func parseFlags(args []string) (*options, error) {
 	if err := errors.Join(o.ext.settle(), o.settleAccess(fs.Changed)); err != nil {
 		return nil, err
 	}
-	return o, o.validate()
+	return o, errors.Join(o.validate(), o.validateDisk())
 }
 
 func (o *options) validate() (err error) {
@@ -262,6 +262,7 @@ func (o *options) server(log io.Writer) server.Config {
 		StaleWindow:   o.ext.staleWindow > 0,
 		Maintainer:    !o.ext.noMaintainer,
 		NoReassign:    o.ext.noReassign,
+		DiskSleep:     uint32(o.ext.disk.maxSleep),
 		Crawler: server.Crawler{
 			On: !o.ext.noCrawler, Sleep: time.Duration(o.ext.crawlerSleep) * time.Microsecond, Most: uint64(o.ext.crawlerCrawl),
 		},

@@ -78,11 +78,16 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	giveEachItsProc(o.threads)
 	clock := server.NewClock(time.Now)
 	defer clock.Stop()
-	st, err := o.openStore(clock.Unix, stderr)
+	log, err := o.openDisk(stderr)
 	if err != nil {
 		return err
 	}
+	st, err := o.openStore(clock.Unix, log, stderr)
+	if err != nil {
+		return errors.Join(err, closeDisk(log))
+	}
 	defer st.Close()
+	defer closeDisk(log) // before the store, whose memory it reads into
 	if o.verbose >= 2 {
 		for _, c := range st.SlabClasses() {
 			fmt.Fprintf(stderr, "slab class %3d: chunk size %9d perslab %7d\n", c.ID, c.ChunkSize, c.PerPage)

@@ -314,7 +314,7 @@ func TestHelpPromisesNothing(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, &out, &errs); code != exitOK {
 		t.Fatal(code)
 	}
-	for _, name := range []string{"ext_path", "proxy_config", "drop_privileges"} {
+	for _, name := range []string{"proxy_config", "drop_privileges"} {
 		if strings.Contains(out.String(), name) {
 			t.Errorf("%s is named", name)
 		}

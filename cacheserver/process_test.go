@@ -177,9 +177,9 @@ func TestDaemon(t *testing.T) {
 // What has no effect is accepted and said.
 func TestNotes(t *testing.T) {
 	addr := realproc.FreeAddr(t)
-	l := started(t, "-l", addr, "-o", "modern,ext_path=/x:1m,hash_algorithm=xxh3", "-r")
+	l := started(t, "-l", addr, "-o", "modern,ext_io_depth=2,hash_algorithm=xxh3", "-r")
 	ask(t, "tcp", addr, "get a\r\n", "END\r\n")
-	for _, want := range []string{"-o modern has no effect: ", "-o ext_path has no effect: ", "-o hash_algorithm has no effect: "} {
+	for _, want := range []string{"-o modern has no effect: ", "-o ext_io_depth has no effect: ", "-o hash_algorithm has no effect: "} {
 		if !strings.Contains(l.String(), want) {
 			t.Errorf("%q is missing in %s", want, l)
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"pagegate/cacheserver/extstore"
 	"pagegate/cacheserver/store"
 )
 
@@ -40,9 +41,11 @@ func untilSignal() (ctx context.Context, stop func()) {
 }
 
 // openStore makes the store, with -e from what the last program has left, and tells what came of that.
-func (o *options) openStore(now func() int64, stderr io.Writer) (*store.Store, error) {
+func (o *options) openStore(now func() int64, log *extstore.Log, stderr io.Writer) (*store.Store, error) {
 	begun := time.Now()
-	st, err := store.New(o.store(now))
+	cfg := o.store(now)
+	cfg.Disk = log
+	st, err := store.New(cfg)
 	if err != nil {
 		if o.memoryFile != "" {
 			return nil, fmt.Errorf("-e: %w", err)
@@ -50,6 +53,9 @@ func (o *options) openStore(now func() int64, stderr io.Writer) (*store.Store, e
 		return nil, err
 	}
 	st.SetAutomove(o.ext.automove)
+	if log != nil {
+		st.SetDiskPolicy(o.diskPolicy(log))
+	}
 	switch got := st.Restored(); {
 	case got.Cold != nil:
 		fmt.Fprintf(stderr, "cacheserver: -e %s: starting without items: %v\n", o.memoryFile, got.Cold)

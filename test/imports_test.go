@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"filler/program":                   {"filler/handler", "internal/config", "internal/door", "internal/flow", "internal/pagecache"},
 	"internal/doors":                   {"filler/program", "gateway/program", "internal/flow"},
 	"filler/handler":                   {"internal/door"},
-	"cacheserver":                      {"cacheserver/server", "cacheserver/store", "internal/service", "internal/version"},
+	"cacheserver":                      {"cacheserver/extstore", "cacheserver/server", "cacheserver/store", "internal/service", "internal/version"},
 	"cacheserver/server":               {"cacheserver/protocol", "cacheserver/store", "internal/sockets"},
 	"cacheserver/protocol":             {},
 	"cacheserver/store":                {"cacheserver/extstore"},

@@ -95,9 +95,11 @@ func (l *Log) survey(limit int64) (all [Buckets]homes) {
 func (l *Log) Scan(plan Plan, from int64, buf []byte, fn func(at Place, key, value []byte)) (next int64, err error) {
 	p := &l.pages[plan.Page]
 	buf = buf[:l.cfg.BufferSize]
-	if err := l.read(Place{Page: plan.Page, Version: plan.Version, Offset: uint32(from)}, [][]byte{buf}); err != nil {
+	if _, err := l.read(Place{Page: plan.Page, Version: plan.Version, Offset: uint32(from)}, [][]byte{buf}); err != nil {
 		return 0, err
 	}
+	l.counts.objectsRead.Add(1)
+	l.counts.bytesRead.Add(uint64(len(buf)))
 	for off := 0; off+recordHeader <= len(buf); {
 		rec := buf[off:]
 		keyLen := int(binary.LittleEndian.Uint16(rec[offKeyLen:]))
@@ -124,7 +126,7 @@ func (l *Log) Finish(plan Plan) {
 	p := &l.pages[plan.Page]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.version == plan.Version && !p.active {
+	if p.is(Place{Version: plan.Version}) && !p.active {
 		l.release(p)
 	}
 }

@@ -7,12 +7,15 @@ import (
 	"sync"
 )
 
-// Read fills dst with the value at a Place, whose length is that of dst's pieces together. ErrGone and ErrDamaged mean that there is
-// nothing of use in dst; so does an error of the file. It waits for the disk.
-func (l *Log) Read(at Place, dst ...[]byte) error {
-	if err := l.read(at, dst); err != nil {
+// Read fills dst with the value at a Place, whose length is that of dst's pieces together. keyLen is the key's, for the figures. ErrGone
+// and ErrDamaged mean that there is nothing of use in dst; so does an error of the file. It waits for the disk.
+func (l *Log) Read(at Place, keyLen int, dst ...[]byte) error {
+	size, err := l.read(at, dst)
+	if err != nil {
 		return err
 	}
+	l.counts.objectsRead.Add(1)
+	l.counts.bytesRead.Add(uint64(RecordSize(keyLen, size)))
 	sum := uint32(0)
 	for _, part := range dst {
 		sum = crc32.Update(sum, castagnoli, part)
@@ -23,43 +26,36 @@ func (l *Log) Read(at Place, dst ...[]byte) error {
 	return nil
 }
 
-// read is Read without a look at the checksum.
-func (l *Log) read(at Place, dst [][]byte) error {
+// read is Read without a look at the checksum. It returns how many bytes it has read.
+func (l *Log) read(at Place, dst [][]byte) (size int, err error) {
 	p := l.at(at)
 	if p == nil {
-		return ErrGone
+		return 0, ErrGone
 	}
-	size := int64(0)
 	for _, part := range dst {
-		size += int64(len(part))
+		size += len(part)
 	}
-	if int64(at.Offset)+size > l.cfg.PageSize {
-		return ErrDamaged
+	if int64(at.Offset)+int64(size) > l.cfg.PageSize {
+		return 0, ErrDamaged
 	}
-	buffered, err := p.readBuffer(at, dst)
-	if err != nil {
-		return err
-	}
-	l.counts.objectsRead.Add(1)
-	l.counts.bytesRead.Add(uint64(size))
-	if buffered {
-		return nil
+	if buffered, err := p.readBuffer(at, dst); buffered || err != nil {
+		return size, err
 	}
 	from := p.base + int64(at.Offset)
 	for _, part := range dst {
 		if _, err := p.file.ReadAt(part, from); err != nil {
 			if errors.Is(err, io.EOF) {
-				return ErrDamaged // somebody has cut the file short
+				return 0, ErrDamaged // somebody has cut the file short
 			}
-			return err
+			return 0, err
 		}
 		from += int64(len(part))
 	}
 	// Nothing holds the page back while it is read: if its use has ended meanwhile, what was read may be of the next.
 	if !l.Valid(at) {
-		return ErrGone
+		return 0, ErrGone
 	}
-	return nil
+	return size, nil
 }
 
 // readBuffer copies what is not in the file yet, and tells whether it was that.

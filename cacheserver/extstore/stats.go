@@ -13,7 +13,7 @@ type Stats struct {
 	ObjectsUsed     uint64 // extstore_objects_used: values that are not forgotten
 	BytesEvicted    uint64 // extstore_bytes_evicted
 	BytesWritten    uint64 // extstore_bytes_written
-	BytesRead       uint64 // extstore_bytes_read
+	BytesRead       uint64 // extstore_bytes_read: in these, of whole records
 	BytesUsed       uint64 // extstore_bytes_used
 	BytesFragmented uint64 // extstore_bytes_fragmented: of the pages in use, what no value takes
 	LimitMaxBytes   uint64 // extstore_limit_maxbytes

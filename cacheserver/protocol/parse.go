@@ -59,7 +59,7 @@ func (c *Command) administration(line []byte) string {
 	case "verbosity":
 		c.Verb = Verbosity
 		return c.verbosity(w[0])
-	case "cache_memlimit", "shutdown", "lru", "lru_crawler", "slabs", "debugtime", "debugitem", "refresh_certs":
+	case "cache_memlimit", "shutdown", "lru", "lru_crawler", "slabs", "extstore", "debugtime", "debugitem", "refresh_certs":
 		c.Verb, c.Arg, c.Keys = Admin, word, rest
 		return ""
 	}

@@ -28,6 +28,8 @@ func (s *session) admin(name string, w []string) {
 		s.crawlerCommand(w)
 	case "slabs":
 		s.say(s.srv.slabsCommand(w))
+	case "extstore":
+		s.say(s.srv.diskCommand(w))
 	case "shutdown":
 		s.shutdown(w)
 	case "watch":

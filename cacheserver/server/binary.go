@@ -147,11 +147,17 @@ func (s *session) binaryGet() {
 		s.stats.got(ok)
 	}
 	s.noteGet(r.Key, it, ok, why)
+	var load *store.Load
+	if ok && it.OnDisk() && s.op != protocol.OpTouch {
+		load, ok = s.newLoad(it)
+	}
 	reply := protocol.BinaryReply{}
 	if withKey {
 		reply.KeyLen = len(r.Key)
 	}
 	switch {
+	case load != nil:
+		s.binaryFromDisk(load, reply)
 	case ok:
 		s.binaryValue(it, reply)
 	case s.quiet:
@@ -166,6 +172,16 @@ func (s *session) binaryGet() {
 
 // binaryValue answers with an item, whose reference it takes over.
 func (s *session) binaryValue(it store.Item, reply protocol.BinaryReply) {
+	s.binaryHead(it, reply)
+	if s.op == protocol.OpTouch {
+		it.Release()
+		return
+	}
+	s.segments = s.out.value(it, s.segments)
+}
+
+// binaryHead appends what stands before an item's value.
+func (s *session) binaryHead(it store.Item, reply protocol.BinaryReply) {
 	reply.ExtrasLen, reply.CAS = 4, it.CAS()
 	if s.op != protocol.OpTouch {
 		reply.ValueLen = it.Len()
@@ -178,11 +194,6 @@ func (s *session) binaryValue(it store.Item, reply protocol.BinaryReply) {
 	if reply.KeyLen > 0 {
 		s.key()
 	}
-	if s.op == protocol.OpTouch {
-		it.Release()
-		return
-	}
-	s.segments = s.out.value(it, s.segments)
 }
 
 // key appends the request's key.

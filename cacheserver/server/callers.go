@@ -39,6 +39,7 @@ var (
 	stateNRead   = "conn_nread"     // waits for the rest of a value
 	stateSwallow = "conn_swallow"   // the same, of one that is refused
 	stateWrite   = "conn_mwrite"    // waits until the client has read
+	stateDisk    = "conn_io_queue"  // waits until values have been read from disk
 	stateWatch   = "conn_watch"     // is a watcher
 	stateParse   = "conn_parse_cmd" // is asking this very question
 )

@@ -17,6 +17,8 @@ type counters struct {
 	bytesRead, bytesWritten                    atomic.Uint64
 	tooLarge, noMemory, connYields, idleKicks  atomic.Uint64
 	authCmds, authErrors, replyOOM             atomic.Uint64
+	diskGets, diskAborted, diskOOM             atomic.Uint64
+	diskRecached, diskMisses, diskBadCRC       atomic.Uint64
 	hits                                       [store.ClassesMax + 1][store.Segments]atomic.Uint64 // look-ups, but for touches
 	_                                          [64]byte                                            // no two workers' counters share a cache line
 }
@@ -90,6 +92,7 @@ func (c *counters) reset() {
 		&c.incrHits, &c.incrMisses, &c.decrHits, &c.decrMisses, &c.casHits, &c.casMisses, &c.casBadval, &c.touchHits,
 		&c.touchMisses, &c.bytesRead, &c.bytesWritten, &c.tooLarge, &c.noMemory, &c.connYields, &c.idleKicks,
 		&c.authCmds, &c.authErrors, &c.replyOOM,
+		&c.diskGets, &c.diskAborted, &c.diskOOM, &c.diskRecached, &c.diskMisses, &c.diskBadCRC,
 	} {
 		n.Store(0)
 	}

@@ -78,8 +78,12 @@ func (s *Server) metadumpLine(o *output, key []byte, it store.ItemInfo) {
 		fetch = "yes"
 	}
 	from := len(o.text)
-	o.text = fmt.Appendf(o.text, "key=%s exp=%d la=%d cas=%d fetch=%s cls=%d size=%d flags=%d\n",
+	o.text = fmt.Appendf(o.text, "key=%s exp=%d la=%d cas=%d fetch=%s cls=%d size=%d flags=%d",
 		uriEncode(key), exp, it.LastAccess, it.CAS, fetch, it.Class, it.Size+store.SizeGap, it.Flags)
+	if it.OnDisk {
+		o.text = fmt.Appendf(o.text, " ext_page=%d ext_offset=%d", it.DiskPage, it.DiskOffset)
+	}
+	o.text = append(o.text, '\n')
 	o.appended(from)
 }
 

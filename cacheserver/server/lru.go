@@ -185,5 +185,5 @@ func (s *Server) setting(name, fixed string) string {
 	case "lru_crawler_tocrawl":
 		return strconv.FormatUint(crawler.Most, 10)
 	}
-	return fixed
+	return s.diskSetting(name, fixed)
 }

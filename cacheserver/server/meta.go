@@ -123,7 +123,14 @@ func (s *session) metaGet() {
 		var it store.Item
 		var held bool
 		if s.srv.store.Edit(m.Key, func(e store.Entry) { it, held = s.metaHit(e, created) }) {
-			if held {
+			switch {
+			case held && it.OnDisk():
+				if !s.metaFromDisk(it, s.begun.pieces) {
+					s.takeBack(s.begun)
+					s.metaMissed()
+					return
+				}
+			case held:
 				s.metaValue(it)
 			}
 			if !m.LongOpaque {
@@ -139,6 +146,11 @@ func (s *session) metaGet() {
 			break
 		}
 	}
+	s.metaMissed()
+}
+
+// metaMissed answers an mg that has no item.
+func (s *session) metaMissed() {
 	s.stats.got(false)
 	s.metaReply(metaMiss, true)
 }
@@ -176,6 +188,10 @@ func (s *session) metaHit(e store.Entry, created bool) (it store.Item, held bool
 		if it, held = e.Hold(); !held {
 			s.reply("SERVER_ERROR refcount overflow during fetch")
 			return it, false
+		}
+		if info.OnDisk {
+			s.begun = s.out.mark()
+			s.out.boundary()
 		}
 	}
 	s.metaHead(value, info.Len)

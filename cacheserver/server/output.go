@@ -22,10 +22,12 @@ type output struct {
 	pieces []piece
 	items  []store.Item
 	owed   int
-	count  int // replies, as far as there is a bound on what they take
-	from   int // where the text that is being written begins
-	done   int // bytes of the pieces that have been written
-	cuts   []cut
+	// awaited are the values among it that are still to be read from disk
+	awaited []awaited
+	count   int // replies, as far as there is a bound on what they take
+	from    int // where the text that is being written begins
+	done    int // bytes of the pieces that have been written
+	cuts    []cut
 }
 
 // cut is where a message begins, in bytes from the beginning of what is owed.
@@ -38,6 +40,14 @@ type cut struct {
 type piece struct {
 	from, to int
 	outside  []byte
+}
+
+// len returns the bytes of a piece.
+func (p piece) len() int {
+	if p.outside != nil {
+		return len(p.outside)
+	}
+	return p.to - p.from
 }
 
 func (o *output) empty() bool { return len(o.pieces) == 0 }
@@ -86,6 +96,11 @@ func (o *output) value(it store.Item, segments [][]byte) [][]byte {
 		o.appended(from)
 		return segments
 	}
+	return o.outside(it, segments)
+}
+
+// outside is value for memory that is not copied.
+func (o *output) outside(it store.Item, segments [][]byte) [][]byte {
 	segments = it.Segments(segments[:0])
 	for _, s := range segments {
 		o.pieces = append(o.pieces, piece{outside: s})

@@ -56,6 +56,7 @@ type Config struct {
 	Reload        func() error        // reads certificates and the like again, for refresh_certs; nil if there are none
 	TLSRead       func() int64        // unix time at which certificates were last read; nil if TLS is spoken nowhere
 	TLSResumes    bool                // TLS sessions may be resumed: stats counts new ones
+	DiskSleep     uint32              // microseconds that the goroutine which moves values to disk sleeps at most, memcached's ext_max_sleep
 	TestClock     *Clock              // the clock that debugtime moves; nil refuses that command and debugitem
 	NoUring       bool                // epoll where io_uring could be had
 	Settings      [][2]string         // lines of `stats settings`: name, value
@@ -78,6 +79,7 @@ type Server struct {
 	totalConns     atomic.Uint64
 	rejected       atomic.Uint64
 	listenDisabled atomic.Uint64
+	diskSleep      atomic.Uint32 // see Config.DiskSleep
 	callers        callers
 	events         events
 	prefixes       prefixes
@@ -108,6 +110,8 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 		return nil, errors.New("cacheserver: SASL speaks the binary protocol only, a file of users the text protocol: choose one")
 	case len(cfg.UDP) > 0 && (cfg.SASL != nil || cfg.AuthFile != nil):
 		return nil, errors.New("cacheserver: nobody can authenticate himself over UDP")
+	case len(cfg.UDP) > 0 && st.HasDisk():
+		return nil, errors.New("cacheserver: a datagram's answer does not wait for a disk")
 	case cfg.SASL != nil:
 		cfg.Protocol = Binary
 	case cfg.AuthFile != nil:
@@ -129,6 +133,10 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 	s.crawler.asked = make(chan struct{}, 1)
 	s.crawler.set(cfg.Crawler)
 	st.OnEvict(s.evicted)
+	if st.HasDisk() {
+		s.diskSleep.Store(cfg.DiskSleep)
+		st.OnDiskEvent(s.onDiskEvent)
+	}
 	for range cfg.Workers {
 		w, err := newWorker(s)
 		if err != nil {
@@ -170,6 +178,9 @@ func (s *Server) Serve() {
 	s.watching.Go(s.movePages)
 	if s.cfg.Maintainer {
 		s.watching.Go(s.juggle)
+	}
+	if s.store.HasDisk() {
+		s.watching.Go(s.tendDisk)
 	}
 	accepting.Wait()
 	s.callers.closeAll()

@@ -52,6 +52,11 @@ func start(t testing.TB, cfg Config, sc store.Config) (addr string, s *Server) {
 		if n := s.conns.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
+		if sc.Disk != nil {
+			if err := sc.Disk.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}

@@ -146,6 +146,7 @@ func (s *session) end() {
 		s.reading = false
 	}
 	s.releaseHeld()
+	s.dropLoads(0)
 	if s.watch != nil {
 		s.srv.events.remove(s.watch)
 	}

@@ -31,6 +31,8 @@ func (s *Server) writeStats(o *output, what string, asking *caller) {
 		for _, b := range s.store.SizeHistogram() {
 			stat(o, strconv.Itoa(b.Size), b.Count)
 		}
+	case "extstore":
+		s.diskPageStats(o)
 	case "conns":
 		s.connStats(o, asking)
 	case "detail on", "detail off", "detail dump": // as the binary protocol names them
@@ -120,6 +122,7 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "log_watcher_skipped", skipped)
 	stat(o, "log_watcher_sent", sent)
 	stat(o, "log_watchers", s.events.count())
+	s.diskStats(o)
 	stat(o, "unexpected_napi_ids", 0)
 	stat(o, "round_robin_fallback", 0)
 	stat(o, "bytes", st.Bytes+st.CurrItems*store.SizeGap)
@@ -193,6 +196,12 @@ func (s *Server) commandStats(o *output, expired, flushed uint64) {
 		{"get_misses", func(c *counters) *atomic.Uint64 { return &c.getMisses }},
 		{"get_expired", nil},
 		{"get_flushed", nil},
+		{"get_extstore", func(c *counters) *atomic.Uint64 { return &c.diskGets }},
+		{"get_aborted_extstore", func(c *counters) *atomic.Uint64 { return &c.diskAborted }},
+		{"get_oom_extstore", func(c *counters) *atomic.Uint64 { return &c.diskOOM }},
+		{"recache_from_extstore", func(c *counters) *atomic.Uint64 { return &c.diskRecached }},
+		{"miss_from_extstore", func(c *counters) *atomic.Uint64 { return &c.diskMisses }},
+		{"badcrc_from_extstore", func(c *counters) *atomic.Uint64 { return &c.diskBadCRC }},
 		{"delete_misses", func(c *counters) *atomic.Uint64 { return &c.deleteMisses }},
 		{"delete_hits", func(c *counters) *atomic.Uint64 { return &c.deleteHits }},
 		{"incr_misses", func(c *counters) *atomic.Uint64 { return &c.incrMisses }},
@@ -214,6 +223,7 @@ func (s *Server) commandStats(o *output, expired, flushed uint64) {
 	} {
 		switch {
 		case line.name == "idle_kicks" && s.cfg.IdleTimeout == 0: // memcached says it only where it can be
+		case strings.HasSuffix(line.name, "_extstore") && !s.store.HasDisk():
 		case line.of != nil:
 			stat(o, line.name, s.sum(line.of))
 		case line.name == "get_expired":

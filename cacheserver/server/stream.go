@@ -68,11 +68,14 @@ func (c *stream) converse() {
 			c.budget = math.MaxInt
 			used := c.feed(c.buf)
 			c.buf = append(c.buf[:0], c.buf[used:]...)
+			if len(c.out.awaited) > 0 {
+				c.waitForLoads()
+			}
 			full := c.out.full()
 			if !c.send() || c.closing {
 				return
 			}
-			if !full {
+			if !full && !c.busy() {
 				break
 			}
 		}

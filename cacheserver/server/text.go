@@ -31,6 +31,7 @@ type textState struct {
 	dump    *dump    // a dump of the items that is under way
 	held    []held   // references that debugitem has taken
 	watch   *watcher // the connection is to become this watcher
+	begun   mark     // where the reply to an mg begins whose value is on disk
 	// admitted: who is talking has authenticated himself, where that is asked for
 	admitted bool
 }
@@ -164,6 +165,7 @@ func (s *session) refuseLine(errLine string) {
 func (s *session) getKeys() {
 	c := &s.cmd
 	withCAS := c.Verb == protocol.Gets || c.Verb == protocol.Gats
+	begun := s.out.mark()
 	for first := true; !s.out.full(); first = false {
 		key := c.NextKey()
 		if len(key) == 0 {
@@ -182,10 +184,15 @@ func (s *session) getKeys() {
 		if share := s.srv.replyShare; share > 0 && !s.out.take(share) {
 			s.inGet = false
 			s.noReplyMemory()
-			s.reply("SERVER_ERROR out of memory writing get response")
+			s.reply(errGetMemory)
 			return
 		}
-		s.get(key, withCAS)
+		if !s.get(key, withCAS) {
+			s.inGet = false
+			s.takeBack(begun)
+			s.reply(errGetMemory)
+			return
+		}
 	}
 }
 
@@ -210,6 +217,10 @@ func (s *session) refuseGet() {
 	c := &s.cmd
 	for key := c.NextKey(); len(key) <= s.srv.cfg.KeyMax; key = c.NextKey() {
 		if it, ok := s.lookUp(key); ok {
+			if it.OnDisk() { // it would have been read
+				s.stats.diskGets.Add(1)
+				s.stats.diskAborted.Add(1)
+			}
 			it.Release()
 		}
 	}
@@ -219,8 +230,12 @@ func (s *session) refuseGet() {
 // noReplyMemory drops what is owed, since it takes more than it may (Config.ReplyMemory).
 func (s *session) noReplyMemory() {
 	s.stats.replyOOM.Add(1)
+	s.dropLoads(0)
 	s.out.reset()
 }
+
+// errGetMemory is what a get is answered for which there is no memory.
+const errGetMemory = "SERVER_ERROR out of memory writing get response"
 
 // lookUp finds an item for a get, or a gat, which also sets its expiry, and counts that.
 func (s *session) lookUp(key []byte) (it store.Item, ok bool) {
@@ -238,15 +253,29 @@ func (s *session) lookUp(key []byte) (it store.Item, ok bool) {
 	return it, ok
 }
 
-// get answers one key of a get.
-func (s *session) get(key []byte, withCAS bool) {
+// get answers one key of a get; false if its value is on disk and there is no memory to read it into.
+func (s *session) get(key []byte, withCAS bool) bool {
 	it, ok := s.lookUp(key)
 	if !ok {
-		return
+		return true
 	}
 	if s.srv.logs(2) {
 		s.srv.logf(2, ">%d sending key %s", s.id, key)
 	}
+	if it.OnDisk() {
+		return s.getFromDisk(key, it, withCAS)
+	}
+	s.valueLine(key, it, withCAS)
+	o := &s.out
+	s.segments = o.value(it, s.segments)
+	from := len(o.text)
+	o.text = append(o.text, '\r', '\n')
+	o.appended(from)
+	return true
+}
+
+// valueLine appends what stands before an item's data block.
+func (s *session) valueLine(key []byte, it store.Item, withCAS bool) {
 	o := &s.out
 	from := len(o.text)
 	o.text = append(append(append(o.text, "VALUE "...), key...), ' ')
@@ -255,10 +284,6 @@ func (s *session) get(key []byte, withCAS bool) {
 	if withCAS {
 		o.text = strconv.AppendUint(append(o.text, ' '), it.CAS(), 10)
 	}
-	o.text = append(o.text, '\r', '\n')
-	o.appended(from)
-	s.segments = o.value(it, s.segments)
-	from = len(o.text)
 	o.text = append(o.text, '\r', '\n')
 	o.appended(from)
 }

@@ -37,9 +37,12 @@ type worker struct {
 	spare    []*conn // the memory of the list before
 	lastKick int64
 
-	mu    sync.Mutex
-	inbox []*caller // connections that were accepted for this worker
-	stop  atomic.Bool
+	mu      sync.Mutex
+	inbox   []*caller // connections that were accepted for this worker
+	fetched []*conn   // connections whose values have been read from disk
+	stop    atomic.Bool
+
+	fetching sync.WaitGroup // connections that wait for values from disk, those that have ended meanwhile too
 }
 
 // conn is one connection.
@@ -53,6 +56,8 @@ type conn struct {
 	writing bool   // waits until the client has read
 	waiting bool   // has its turn later: it is among the worker's ready ones
 	ended   bool
+
+	fetching bool // waits until values have been read from disk; the session is nobody's so long
 }
 
 func newWorker(srv *Server) (*worker, error) {
@@ -121,9 +126,14 @@ func (w *worker) take(ev *sockets.Event) {
 // takeIn begins to serve the sockets that were handed over.
 func (w *worker) takeIn() {
 	w.mu.Lock()
-	inbox := w.inbox
-	w.inbox = nil
+	inbox, fetched := w.inbox, w.fetched
+	w.inbox, w.fetched = nil, nil
 	w.mu.Unlock()
+	for _, c := range fetched {
+		if w.endFetch(c) && !w.goOnFetched(c) {
+			w.end(c)
+		}
+	}
 	for _, k := range inbox {
 		c := &conn{socket: sockets.Socket{FD: k.id}}
 		c.socket.Owner = c
@@ -160,7 +170,7 @@ func (w *worker) received(c *conn, ev *sockets.Event) bool {
 	if ev.Err != nil {
 		// What was asked before the end is still answered.
 		c.last = true
-		return errors.Is(ev.Err, io.EOF) && (c.writing || c.waiting)
+		return errors.Is(ev.Err, io.EOF) && c.elsewhere()
 	}
 	if c.caller.lastRead.Load() != w.now { // a load is cheap, a store is not
 		c.caller.lastRead.Store(w.now)
@@ -173,7 +183,7 @@ func (w *worker) received(c *conn, ev *sockets.Event) bool {
 			w.listen(c)
 			return true
 		}
-	case c.writing || c.waiting:
+	case c.elsewhere():
 		c.left = append(c.left, b...)
 		return true
 	case len(c.left) > 0:
@@ -183,6 +193,9 @@ func (w *worker) received(c *conn, ev *sockets.Event) bool {
 	c.budget = w.srv.cfg.MaxRequests
 	return w.work(c, b)
 }
+
+// elsewhere tells whether what comes from a connection has to wait for something else.
+func (c *conn) elsewhere() bool { return c.writing || c.waiting || c.fetching }
 
 // enqueue lets others have their turn before what a connection has sent is worked off.
 func (w *worker) enqueue(c *conn) {
@@ -194,45 +207,58 @@ func (w *worker) enqueue(c *conn) {
 
 // work lets the session use what was read, and writes what it answers, in turns.
 func (w *worker) work(c *conn, b []byte) bool {
-	for {
+	for more, ok := true, true; more; {
 		b = b[c.feed(b):]
-		full, turn := c.out.full(), c.budget <= 0 && (len(b) > 0 || c.busy())
-		if turn { // whether or not what it has been answered has to go out first
-			w.stats.connYields.Add(1)
+		if len(c.out.awaited) > 0 {
+			w.fetch(c, b)
+			return true
 		}
-		done, err := w.flush(c)
-		switch {
-		case err != nil:
-			return false
-		case !done:
-			c.left = append(c.left[:0], b...)
-			c.writing = true
-			if len(b) == 0 && c.atRest() { // nothing is asked for while there is something to work off
-				w.listen(c)
-			}
-			c.noteState()
-			return true
-		case c.closing:
-			return false
-		case c.watch != nil:
-			w.handOver(c)
-			return true
-		case turn:
-			c.left = append(c.left[:0], b...)
-			w.enqueue(c)
-			return true
-		case full:
-			continue
-		case c.last:
+		if more, ok = w.answer(c, b); !ok {
 			return false
 		}
-		if c.left = append(c.left[:0], b...); len(c.left) == 0 {
-			c.left = nil
-		}
-		w.listen(c)
-		c.noteState()
-		return true
 	}
+	return true
+}
+
+// answer sends what is owed, and keeps what was read and not used yet, b, for later. more tells that there is something to work off
+// at once, ok that the connection goes on.
+func (w *worker) answer(c *conn, b []byte) (more, ok bool) {
+	full, turn := c.out.full(), c.budget <= 0 && (len(b) > 0 || c.busy())
+	if turn { // whether or not what it has been answered has to go out first
+		w.stats.connYields.Add(1)
+	}
+	done, err := w.flush(c)
+	switch {
+	case err != nil:
+		return false, false
+	case !done:
+		c.left = append(c.left[:0], b...)
+		c.writing = true
+		if len(b) == 0 && c.atRest() { // nothing is asked for while there is something to work off
+			w.listen(c)
+		}
+		c.noteState()
+		return false, true
+	case c.closing:
+		return false, false
+	case c.watch != nil:
+		w.handOver(c)
+		return false, true
+	case turn:
+		c.left = append(c.left[:0], b...)
+		w.enqueue(c)
+		return false, true
+	case full, c.busy():
+		return true, true
+	case c.last:
+		return false, false
+	}
+	if c.left = append(c.left[:0], b...); len(c.left) == 0 {
+		c.left = nil
+	}
+	w.listen(c)
+	c.noteState()
+	return false, true
 }
 
 // atRest tells whether the conversation is between two requests.
@@ -241,6 +267,8 @@ func (c *conn) atRest() bool { return !c.closing && c.watch == nil && !c.reading
 // noteState lets others see what the connection waits for.
 func (c *conn) noteState() {
 	switch {
+	case c.fetching:
+		c.caller.setState(&stateDisk)
 	case c.writing:
 		c.caller.setState(&stateWrite)
 	case c.reading:
@@ -325,7 +353,9 @@ func (w *worker) end(c *conn) {
 // finish closes a connection that nothing is under way for.
 func (w *worker) finish(c *conn) {
 	w.conns[c.socket.FD] = nil
-	c.session.end()
+	if !c.fetching { // else endFetch does it
+		c.session.end()
+	}
 	w.srv.events.connClose(c.caller, c.reason())
 	w.release(c.caller)
 }
@@ -373,6 +403,10 @@ func (w *worker) endAll() {
 		}
 	}
 	w.letGo()
+	w.fetching.Wait()
+	for _, c := range w.fetched {
+		w.endFetch(c)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.inbox {

@@ -96,12 +96,14 @@ func (s *Store) rescueValue(plan extstore.Plan, at extstore.Place, key, value []
 	case plan.Old:
 		bucket = extstore.Old
 	}
+	s.forget(c, state) // first: if it was the last of its page that one is free for what is written
+	c.setPlace(moving)
 	st.mu.Unlock()
 
-	to, ok := s.disk.log.Write(bucket, key, value) // may wait for the disk: no lock is held
+	to, ok := s.disk.log.Write(bucket, key, value) // may wait for the disk: no stripe is held
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	r, c = s.owner(st, hash, key, at, now)
+	r, c = s.owner(st, hash, key, moving, now)
 	switch {
 	case !ok && r != 0:
 		found.Lost++
@@ -110,7 +112,6 @@ func (s *Store) rescueValue(plan extstore.Plan, at extstore.Place, key, value []
 	case r == 0:
 		s.disk.log.Forget(to, extstore.RecordSize(len(key), len(value)))
 	default:
-		s.forget(c, c.state().Load())
 		c.setPlace(to)
 		found.count(s.disk, bucket, c.state().Load()&refMask > 1)
 	}

@@ -19,6 +19,9 @@ import (
 // placeSize is what a place takes in memory, in bytes.
 const placeSize = 16
 
+// moving is the place of a value that is being written to another page. Only who holds the disk's mu moves one.
+var moving extstore.Place
+
 // onDisk tells whether the item's value is on disk.
 func (c chunk) onDisk() bool { return c.state().Load()&bitOnDisk != 0 }
 
@@ -196,7 +199,11 @@ func (s *Store) forget(c chunk, state uint32) {
 // lost tells whether an item's value was on disk and is no longer there. The caller holds the item's stripe.
 func (s *Store) lost(c chunk) bool {
 	state := c.state().Load()
-	return state&bitOnDisk != 0 && !s.disk.log.Valid(c.place(state))
+	if state&bitOnDisk == 0 {
+		return false
+	}
+	at := c.place(state)
+	return at != moving && !s.disk.log.Valid(at)
 }
 
 // succeed puts an item in the place of another with the same key and value, which the one has in memory and the other on disk: expiry,

@@ -67,7 +67,7 @@ func (s *Store) load(l *Load) LoadOutcome {
 	into := l.target.Segments(nil)
 	at := s.placeOf(l.header)
 	for {
-		err := s.disk.log.Read(at, into...)
+		err := s.disk.log.Read(at, l.header.c.keyLen(), into...)
 		if err == nil {
 			if s.recache(l) {
 				return Recached
@@ -86,12 +86,21 @@ func (s *Store) load(l *Load) LoadOutcome {
 	}
 }
 
-// placeOf returns where the value of an item is by now.
+// placeOf returns where the value of an item is by now. If it is being moved it waits for that.
 func (s *Store) placeOf(it Item) extstore.Place {
 	st := s.index.stripe(s.hash(it.c.key()))
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return it.c.place(it.c.state().Load())
+	look := func() extstore.Place {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		return it.c.place(it.c.state().Load())
+	}
+	at := look()
+	if at == moving {
+		s.disk.mu.Lock()
+		defer s.disk.mu.Unlock()
+		at = look()
+	}
+	return at
 }
 
 // lose removes an item whose value cannot be had, if it is still there and its value still at that place.
