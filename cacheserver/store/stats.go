@@ -31,7 +31,7 @@ type Stats struct {
 	StaleHits        uint64 // stale_hits: look-ups within the stale window that got the old value
 	ElectedMisses    uint64 // elected_misses: those that were told to refresh it
 	PagesDrained     uint64 // pages that were emptied because somebody wanted memory
-	FreePages        uint64 // slab_global_page_pool: pages that no class holds any more but that still take memory
+	FreePages        uint64 // slab_global_page_pool: pages that no class holds any more but that still take memory; with a disk all that no class holds
 	TotalMalloced    uint64 // total_malloced of `stats slabs`: bytes of the pages that take memory
 }
 

@@ -31,7 +31,7 @@
 // A new chunk comes, in this order, from the free chunks of the class, an unused page, a dead item at the tail of one of the
 // class's LRU lists, a page of which all items are dead, the least recently used live item of the class, and, when the class
 // has nothing to give, a page of the class that has the most; a class without any page gets one beyond the limit. See takeChunk. Which items count as little used is said in lru.go; how
-// pages move before a class has nothing to give, in automove.go.
+// pages move before a class has nothing to give, in automove.go; how values of items that are not used make room by going to disk, in disk.go.
 package store
 
 import (
@@ -104,12 +104,15 @@ const (
 //
 // Locks, in the order in which they are taken:
 //
+//	disk.mu    what is written to disk, and compacted there
 //	mover.mu   what the automover remembers
 //	moving.mu  the page that is moving
 //	stripe.mu  an item's place in the index, its expiry, CAS id and epoch, and the decision about what a key stands for
 //	class.mu   the class's LRU lists, free chunks and counters, and the pages that it owns; never two classes at once
 //	pool.mu    the pages that no class owns
 //	bumps.mu   some of the items that are to become warm ones
+//
+// The locks of Config.Disk come behind all of these.
 //
 // The search for a victim goes the other way, from a class to a stripe, and therefore only tries the stripe's lock.
 // Nothing is allocated under a stripe's lock, because taking a page away from a class waits for stripes.
