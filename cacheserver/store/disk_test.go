@@ -256,7 +256,7 @@ func TestRecache(t *testing.T) {
 	s.SetDiskPolicy(policy)
 	v := pattern(1, 700_000)
 	_, cas, _ := put(s, Set, "a", v, 7, 5_000_000, 0)
-	s.SetLRU(LRU{}) // one list: it is cold
+	juggleAll(s) // it is cold
 	spillAll(s)
 	s.Edit([]byte("a"), Entry.SetStale)
 	var outcomes []LoadOutcome
