@@ -27,6 +27,7 @@ type extended struct {
 	crawlerCrawl int // items of a class per run; 0 is all
 	watcherBuf   int // KiB
 	relaxed      bool
+	trackSizes   bool
 
 	noMaintainer bool
 	lru          store.LRU
@@ -69,8 +70,9 @@ type extendedOption struct {
 	min, max int                     // bounds of number
 	bare     string                  // the value that the name alone stands for; no_ before it is 0 then
 	preset   func(e *extended)
-	idle     string // the option is accepted and has no effect, for this reason
-	unnamed  bool   // -h keeps silent about it: programs look there for what a server can do
+	idle     string                               // the option is accepted and has no effect, for this reason
+	check    func(e *extended, value string) bool // whether memcached takes the value of an option that is idle
+	unnamed  bool                                 // -h keeps silent about it: programs look there for what a server can do
 }
 
 // table lists the options that e takes its values from. An option with a flag also has a form with no_ before it.
@@ -99,6 +101,7 @@ func (e *extended) table() []extendedOption {
 		{name: "slab_automove_ratio", arg: "FACTOR", help: "young is less than this part of the age of what other classes keep (default 0.8)", factor: &e.automove.Ratio, below: 1},
 		{name: "slab_automove_window", arg: "SECONDS", help: "how long is looked back for that, 3 to 1800 (default 10)", number: &e.automove.Window, min: 3, max: 1800},
 		{name: "watcher_logbuf_size", arg: "KIB", help: "what a watcher may fall behind (default 256)", number: &e.watcherBuf, min: 1, max: 1 << 20},
+		{name: "track_sizes", help: "the command stats sizes, which goes over all items (default off)", flag: &e.trackSizes},
 		{name: "no_modern", help: "memcached's defaults before 1.5: one LRU list, no background work, no slab reassign, chunks of 1 MiB", preset: oldDefaults},
 		{name: "io_uring", help: "serve connections by io_uring where the kernel has it (default on); without it by epoll", flag: &e.noUring, negative: true},
 		{name: "relaxed_privileges", help: "the commands debugtime and debugitem, for tests", flag: &e.relaxed},
@@ -112,19 +115,43 @@ const defaultTemporaryTTL = 61
 var idleOptions = []extendedOption{
 	{name: "modern", idle: "its settings are the defaults"},
 	{name: "no_hashexpand", idle: "the index grows step by step, never all at once"},
-	{name: "hash_algorithm", arg: "NAME", idle: "the hash is seeded at random, so that nobody can aim at one bucket"},
-	{name: "tail_repair_time", arg: "SECONDS", idle: "a reference to an item cannot be lost here"},
+	{name: "hash_algorithm", arg: "jenkins|murmur3|xxh3", check: oneOf("jenkins", "murmur3", "xxh3"), idle: "the hash is seeded at random, so that nobody can aim at one bucket"},
+	{name: "tail_repair_time", arg: "SECONDS, at least 10", check: atLeast(10), idle: "a reference to an item cannot be lost here"},
 	{name: "slab_automove_freeratio", arg: "FACTOR", idle: "pages without items are free at once"},
-	{name: "slab_sizes", arg: "SIZES", idle: "pages are cut to fit the items that come"},
-	{name: "worker_logbuf_size", arg: "KIB", idle: "events go straight to the watchers"},
-	{name: "track_sizes", idle: "stats sizes counts when it is asked"},
-	{name: "no_track_sizes", idle: "stats sizes counts when it is asked"},
+	{name: "slab_sizes", arg: "SIZE-SIZE-..., each at least 9 above the one before", check: growing, idle: "pages are cut to fit the items that come"},
+	{name: "worker_logbuf_size", arg: "KIB", check: atLeast(0), idle: "events go straight to the watchers"},
 	{name: "inline_ascii_resp", idle: "memcached itself has dropped it"},
 	{name: "no_inline_ascii_resp", idle: "memcached itself has dropped it"},
-	{name: "resp_obj_mem_limit", arg: "MIB", idle: "memcached itself has dropped it; see read_buf_mem_limit"},
+	{name: "resp_obj_mem_limit", arg: "MIB", check: atLeast(0), idle: "memcached itself has dropped it; see read_buf_mem_limit"},
 	{name: "drop_privileges", unnamed: true, idle: "the runtime's own threads need their system calls; use a service manager's filter"},
 	{name: "no_drop_privileges", unnamed: true, idle: "none are dropped"},
 	{name: "no_stat_key_prefix", idle: "-D decides"},
+}
+
+// oneOf checks that a value is one of some words.
+func oneOf(words ...string) func(*extended, string) bool {
+	return func(_ *extended, value string) bool { return slices.Contains(words, value) }
+}
+
+// atLeast checks that a value is a number not below the least.
+func atLeast(least uint64) func(*extended, string) bool {
+	return func(_ *extended, value string) bool {
+		n, err := strconv.ParseUint(value, 10, 32)
+		return err == nil && n >= least
+	}
+}
+
+// growing checks that a value is a list of chunk sizes such as memcached takes: within the largest chunk, and each at least 9 bytes above the one before.
+func growing(e *extended, value string) bool {
+	last := uint64(0)
+	for word := range strings.SplitSeq(value, "-") {
+		n, err := strconv.ParseUint(word, 10, 32)
+		if err != nil || n <= last+8 || n > uint64(e.chunkMax)<<10 {
+			return false
+		}
+		last = n
+	}
+	return true
 }
 
 // oldDefaults is no_modern.
@@ -165,6 +192,9 @@ func (e *extended) set(text string) error {
 		return fmt.Errorf("-o %s: %s has no value", text, name)
 	}
 	if o.idle != "" {
+		if o.check != nil && !o.check(e, value) {
+			return fmt.Errorf("-o %s: want %s=%s", text, name, o.arg)
+		}
 		if e.given == nil {
 			e.given = make(map[string]string)
 		}

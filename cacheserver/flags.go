@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -36,7 +37,8 @@ type options struct {
 	authFile    string
 	socket      string
 	socketMode  string
-	addresses   string
+	listed      []string // each -l
+	addresses   string   // all of them
 	user        string
 	memory      int64 // MiB
 	noEvict     bool
@@ -76,7 +78,7 @@ func (o *options) flags() *pflag.FlagSet {
 	fs.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP port; 0 for none, -1 for any free one")
 	fs.StringVarP(&o.socket, "unix-socket", "s", "", "path of a unix socket to listen on instead of TCP")
 	fs.StringVarP(&o.socketMode, "unix-mask", "a", "700", "access mode of the unix socket, in octal")
-	fs.StringVarP(&o.addresses, "listen", "l", "", "addresses to listen on, separated by commas, each with a :port if it is not -p's (default all)")
+	fs.StringSliceVarP(&o.listed, "listen", "l", nil, "addresses to listen on, separated by commas, each with a :port if it is not -p's (default all)")
 	fs.StringVarP(&o.user, "user", "u", "", "become this user, when root starts it")
 	fs.Int64VarP(&o.memory, "memory-limit", "m", 64, "memory for items, in MiB")
 	fs.BoolVarP(&o.noEvict, "disable-evictions", "M", false, "answer an error when memory is full, instead of evicting")
@@ -127,8 +129,12 @@ func parseFlags(args []string) (*options, error) {
 		return o, nil
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q; -h lists the flags", fs.Arg(0))
+		o.ext.notes = append(o.ext.notes, fmt.Sprintf("%q is ignored: it is no flag, nor a flag's value", fs.Args()))
 	}
+	if fs.Changed("delimiter") && o.delimiter == "" {
+		return nil, errors.New("-D: want the byte that ends a prefix")
+	}
+	o.addresses = strings.Join(o.listed, ",")
 	for _, text := range o.extended {
 		if err := o.ext.set(text); err != nil {
 			return nil, err
@@ -145,14 +151,18 @@ func (o *options) validate() (err error) {
 		return fmt.Errorf("-I %s: want bytes, or a number with k or m, from 1k to 1024m", o.itemMax)
 	}
 	switch {
-	case int64(o.itemSizeMax) > max(o.memory, leastMemory)<<20/2:
-		return fmt.Errorf("-I %s: more than half of the memory, %d MiB; see -m", o.itemMax, o.memory)
-	case o.ext.chunkMaxSet && o.ext.chunkMax<<10 > o.itemSizeMax:
-		return fmt.Errorf("-o slab_chunk_max=%d: more than -I, which is %s", o.ext.chunkMax, o.itemMax)
-	case o.port < -1 || o.port > 65535:
-		return fmt.Errorf("-p %d: want a port, 0 for none, -1 for any", o.port)
 	case o.memory < 1:
 		return fmt.Errorf("-m %d: want MiB, at least 1", o.memory)
+	case int64(o.itemSizeMax) > o.memory<<20/2:
+		return fmt.Errorf("-I %s: more than half of the memory, %d MiB; see -m", o.itemMax, o.memory)
+	case o.ext.chunkMax<<10 > o.itemSizeMax:
+		return fmt.Errorf("-o slab_chunk_max=%d: more than -I, which is %s", o.ext.chunkMax, o.itemMax)
+	case o.itemSizeMax%(o.ext.chunkMax<<10) != 0:
+		return fmt.Errorf("-I %s: want a multiple of slab_chunk_max, which is %d KiB", o.itemMax, o.ext.chunkMax)
+	case 1024%o.ext.chunkMax != 0:
+		return fmt.Errorf("-o slab_chunk_max=%d: want a power of two: pages of 1 MiB are cut to it", o.ext.chunkMax)
+	case o.port < -1 || o.port > 65535:
+		return fmt.Errorf("-p %d: want a port, 0 for none, -1 for any", o.port)
 	case o.maxConns < 1:
 		return fmt.Errorf("-c %d: want at least 1", o.maxConns)
 	case o.threads < 1 || o.threads > 1024:
@@ -163,10 +173,6 @@ func (o *options) validate() (err error) {
 		return fmt.Errorf("-n %d: want at least 1", o.minSpace)
 	case o.maxRequests < 1:
 		return fmt.Errorf("-R %d: want at least 1", o.maxRequests)
-	case len(o.delimiter) > 1:
-		return fmt.Errorf("-D %s: want one byte", o.delimiter)
-	case o.backlog < 1:
-		return fmt.Errorf("-b %d: want at least 1", o.backlog)
 	}
 	if _, err := strconv.ParseUint(o.socketMode, 8, 9); err != nil {
 		return fmt.Errorf("-a %s: want an octal mode such as 700", o.socketMode)
@@ -260,6 +266,7 @@ func (o *options) server(log io.Writer) server.Config {
 		WatcherBuffer: o.ext.watcherBuf << 10,
 		NoUring:       o.ext.noUring,
 		StaleWindow:   o.ext.staleWindow > 0,
+		Sizes:         o.ext.trackSizes,
 		Maintainer:    !o.ext.noMaintainer,
 		NoReassign:    o.ext.noReassign,
 		DiskSleep:     uint32(o.ext.disk.maxSleep),

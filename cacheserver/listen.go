@@ -65,9 +65,6 @@ func (o *options) listen() (*sockets, error) {
 		}
 		return &sockets{listeners: []net.Listener{l}}, nil
 	}
-	if o.port == 0 && o.udpPort == 0 && os.Getenv(portFileEnv) == "" { // memcached listens nowhere then, which nobody means
-		return nil, errors.New("-p 0 and neither -U nor -s: there is nothing to listen on")
-	}
 	s := new(sockets)
 	if o.wantsTLS() {
 		var err error
@@ -149,11 +146,11 @@ func (o *options) listenTCP(s *sockets) error {
 	return nil
 }
 
-// listen opens a TCP socket. Where the address is one of all families, the second one takes the port of the first if any port will
+// listen opens a TCP socket. Without -l the second one takes the port of the first if any port will
 // do; there need not be an IPv6, and nil is what comes of that.
 func (a listenAddress) listen(port int) (net.Listener, error) {
 	l, err := net.Listen("tcp"+a.family, a.with(port))
-	if a.family == "6" && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+	if a.anyway && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
 		return nil, nil
 	}
 	return l, err
@@ -161,7 +158,7 @@ func (a listenAddress) listen(port int) (net.Listener, error) {
 
 // with returns the address with a port in the place of any.
 func (a listenAddress) with(port int) string {
-	if host, any, ok := strings.Cut(a.address, "]:"); a.family == "6" && ok && any == "0" {
+	if host, any, ok := strings.Cut(a.address, "]:"); a.anyway && ok && any == "0" {
 		return host + "]:" + strconv.Itoa(port)
 	}
 	return a.address
@@ -174,7 +171,7 @@ func (o *options) listenUDP(s *sockets) error {
 	port := 0
 	for _, a := range o.listenAddresses(o.udpPort) {
 		c, err := net.ListenPacket("udp"+a.family, a.with(port))
-		if a.family == "6" && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+		if a.anyway && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
 		if err != nil {
@@ -205,9 +202,12 @@ func listenError(address, flag string, err error) error {
 }
 
 // listenAddress is one of -l's, with what is said about TLS before it: tls, mtls (clients show a certificate), btls (they need
-// not), notls, or nothing, which leaves it to -Z. family is 4 or 6 for an address that stands for all, else empty: memcached has a
-// socket for each of them.
-type listenAddress struct{ mode, address, family string }
+// not), notls, or nothing, which leaves it to -Z. family is 4 or 6, or empty for a name: without -l memcached has a socket for each family,
+// and 0.0.0.0 is IPv4 only. anyway says that there need not be such a family.
+type listenAddress struct {
+	mode, address, family string
+	anyway                bool
+}
 
 // secured tells whether TLS is spoken there.
 func (a listenAddress) secured(byDefault bool) bool {
@@ -218,7 +218,7 @@ func (a listenAddress) secured(byDefault bool) bool {
 func (o *options) listenAddresses(number int) []listenAddress {
 	port := strconv.Itoa(max(number, 0)) // the system chooses for 0
 	if o.addresses == "" {
-		return []listenAddress{{address: "0.0.0.0:" + port, family: "4"}, {address: "[::]:" + port, family: "6"}}
+		return []listenAddress{{address: "0.0.0.0:" + port, family: "4"}, {address: "[::]:" + port, family: "6", anyway: true}}
 	}
 	var all []listenAddress
 	for text := range strings.SplitSeq(o.addresses, ",") {
@@ -229,9 +229,21 @@ func (o *options) listenAddresses(number int) []listenAddress {
 		if _, _, err := net.SplitHostPort(a.address); err != nil {
 			a.address = net.JoinHostPort(strings.Trim(a.address, "[]"), port)
 		}
+		a.family = familyOf(a.address)
 		all = append(all, a)
 	}
 	return all
+}
+
+// familyOf returns 4 or 6 for an address of that family, and nothing for a name, which may have both.
+func familyOf(address string) string {
+	switch a, err := netip.ParseAddrPort(address); {
+	case err != nil:
+		return ""
+	case a.Addr().Is4():
+		return "4"
+	}
+	return "6"
 }
 
 // wantsTLS tells whether TLS is spoken anywhere.

@@ -135,8 +135,8 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	if o.pidFile != "" {
-		if err := writePID(o.pidFile); err != nil {
-			return err
+		if err := writePID(o.pidFile); err != nil { // as memcached, which runs all the same
+			fmt.Fprintf(stderr, "cacheserver: %v\n", err)
 		}
 		defer os.Remove(o.pidFile)
 	}

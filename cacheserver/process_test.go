@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -112,6 +113,42 @@ func TestTLS(t *testing.T) {
 		n, _ := watcher.Read(make([]byte, 100))
 		return n > 0
 	})
+}
+
+// With ssl_session_cache a client resumes its session, whatever the listener asks of it, and stats counts only new ones; without it never.
+func TestTLSSessions(t *testing.T) {
+	cert, key := certificate(t, t.TempDir(), "server")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		mode, option string
+		version      uint16
+		resumes      bool
+	}{
+		{"tls:", ",ssl_session_cache", tls.VersionTLS13, true}, {"tls:", ",ssl_session_cache", tls.VersionTLS12, true},
+		{"mtls:", ",ssl_session_cache", tls.VersionTLS13, true}, {"btls:", ",ssl_session_cache", tls.VersionTLS13, true}, {"tls:", "", tls.VersionTLS13, false},
+	} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			addr := realproc.FreeAddr(t)
+			started(t, "-l", tt.mode+addr, "-o", "ssl_chain_cert="+cert+",ssl_key="+key+",ssl_ca_cert="+cert+tt.option)
+			cfg := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, MaxVersion: tt.version, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+			over(t, dialTLS(t, addr, cfg), "get a\r\n", "END\r\n") // and with the answer the client has its ticket
+			c := dialTLS(t, addr, cfg)
+			if got := c.ConnectionState().DidResume; got != tt.resumes {
+				t.Errorf("resumed: %v", got)
+			}
+			if _, err := io.WriteString(c, "stats\r\nquit\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			stats, _ := io.ReadAll(c)
+			if counted := strings.Contains(string(stats), "STAT ssl_new_sessions 1\r\n"); counted != tt.resumes || strings.Contains(string(stats), "ssl_new_sessions") != tt.resumes {
+				t.Errorf("%s", stats)
+			}
+		})
+	}
 }
 
 // mtls demands a certificate that is signed by one that is known.

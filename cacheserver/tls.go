@@ -31,7 +31,7 @@ func (o *sslOptions) table() []extendedOption {
 		{name: "ssl_min_version", arg: "0-3", help: "for -Z: 0 to 3 for TLS 1.0 to 1.3 (default 2)", number: &o.minVersion, max: 3},
 		{name: "ssl_ciphers", arg: "LIST", idle: "the TLS library chooses ciphers that are known to be safe"},
 		{name: "ssl_keyformat", arg: "N", idle: "keys are PEM"},
-		{name: "ssl_wbuf_size", arg: "KIB", idle: "a TLS record is written at once"},
+		{name: "ssl_wbuf_size", arg: "KIB", check: atLeast(0), idle: "a TLS record is written at once"},
 		{name: "ssl_session_cache", help: "for -Z: clients may resume their sessions (default off)", flag: &o.sessionCache},
 		{name: "ssl_kernel_tls", idle: "the TLS library has no kernel TLS"},
 	}
@@ -40,9 +40,13 @@ func (o *sslOptions) table() []extendedOption {
 // certificates is a TLS configuration whose files can be read again while it is in use.
 type certificates struct {
 	options sslOptions
-	current atomic.Pointer[tls.Config]
+	current atomic.Pointer[byMode]
 	read    atomic.Int64 // unix time of the last reading
 }
+
+// byMode are the configurations for the modes of listenAddress. Each is one for all connections: it has the keys of the sessions that
+// may be resumed.
+type byMode struct{ plain, mtls, btls *tls.Config }
 
 // newCertificates reads the files that -Z needs.
 func newCertificates(o sslOptions) (*certificates, error) {
@@ -75,7 +79,10 @@ func (c *certificates) reload() error {
 			return fmt.Errorf("-o ssl_ca_cert: %s holds no certificate in PEM", c.options.caCert)
 		}
 	}
-	c.current.Store(cfg)
+	modes := &byMode{plain: cfg, mtls: cfg.Clone(), btls: cfg.Clone()}
+	modes.mtls.ClientAuth = tls.RequireAndVerifyClientCert
+	modes.btls.ClientAuth = tls.NoClientCert
+	c.current.Store(modes)
 	c.read.Store(time.Now().Unix())
 	return nil
 }
@@ -83,15 +90,13 @@ func (c *certificates) reload() error {
 // config is what a listener uses: it looks the current configuration up for each connection. mode is that of listenAddress.
 func (c *certificates) config(mode string) *tls.Config {
 	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		cfg := c.current.Load()
+		modes := c.current.Load()
 		switch mode {
 		case "mtls":
-			cfg = cfg.Clone()
-			cfg.ClientAuth = tls.RequireAndVerifyClientCert
+			return modes.mtls, nil
 		case "btls":
-			cfg = cfg.Clone()
-			cfg.ClientAuth = tls.NoClientCert
+			return modes.btls, nil
 		}
-		return cfg, nil
+		return modes.plain, nil
 	}}
 }

@@ -15,7 +15,7 @@ server=$(cd "$(dirname "$0")/.." && pwd)/bin/cacheserver
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work" # the server may run as another user
-cp -r "$src/t" "$src/timedrun" "$work/"
+cp -r "$src/t" "$src/doc" "$src/timedrun" "$work/"
 cp "$server" "$work/memcached"
 cp "$server" "$work/memcached-debug"
 cd "$work"

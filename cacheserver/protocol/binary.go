@@ -137,11 +137,11 @@ const NoInitial = 0xffffffff
 // ParseBinary reads the header, extras and key at the front of b into r and returns how many bytes they have. n is 0
 // when b holds only a part of them. It checks nothing but the first byte: see Framed and WellFormed.
 func ParseBinary(b []byte, r *BinaryRequest) (n int, err error) {
-	if len(b) > 0 && b[0] != BinaryRequestMagic {
-		return 0, ErrMagic
-	}
 	if len(b) < BinaryHeaderLen {
 		return 0, nil
+	}
+	if b[0] != BinaryRequestMagic {
+		return 0, ErrMagic
 	}
 	*r = BinaryRequest{
 		Opcode:    Opcode(b[1]),

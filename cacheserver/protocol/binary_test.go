@@ -67,8 +67,12 @@ func TestParseBinary(t *testing.T) {
 
 func TestParseBinaryRefuses(t *testing.T) {
 	var r BinaryRequest
-	for _, b := range []string{"get a\r\n", "\x81", "\x00"} {
-		if _, err := ParseBinary([]byte(b), &r); !errors.Is(err, ErrMagic) {
+	for _, b := range []string{"get a\r\n", "\x81", "\x00"} { // as in memcached, when there is as much as a header
+		whole := append([]byte(b), make([]byte, BinaryHeaderLen-len(b))...)
+		if n, err := ParseBinary(whole[:BinaryHeaderLen-1], &r); n != 0 || err != nil {
+			t.Errorf("%q: %d, %v", b, n, err)
+		}
+		if _, err := ParseBinary(whole, &r); !errors.Is(err, ErrMagic) {
 			t.Errorf("%q: %v", b, err)
 		}
 	}

@@ -2,17 +2,21 @@ package server
 
 import (
 	"errors"
-	"math"
 
 	"pagegate/cacheserver/protocol"
 	"pagegate/cacheserver/store"
 )
+
+// bodyMax is the longest body of a request in bytes, memcached's upper bound of item sizes. What is longer ends the conversation.
+const bodyMax = 1 << 30
 
 // binaryState is what a session holds for a conversation in the binary protocol.
 type binaryState struct {
 	req           protocol.BinaryRequest // its Key points into the bytes of this step only
 	op            protocol.Opcode        // of req, not the quiet form
 	quiet         bool
+	afterStatus   protocol.Status // the answer to a refused value, when it has passed by
+	afterText     string
 	authenticated bool // by SASL
 	saslBegun     bool // the mechanism is chosen
 	saslDone      bool // has been authenticated before
@@ -42,6 +46,8 @@ func (s *session) stepBinary(b []byte) (used int, more bool) {
 	switch {
 	case !r.Framed():
 		s.refuse(protocol.StatusUnknownCommand)
+	case r.BodyLen > bodyMax:
+		s.refuse(protocol.StatusInvalid)
 	case s.srv.cfg.SASL != nil && !s.mayAsk():
 		s.refuse(protocol.StatusAuthError)
 	case r.KeyLen > s.srv.cfg.KeyMax, !r.WellFormed():
@@ -77,9 +83,8 @@ func (s *session) request(rest []byte) (used int) {
 		s.closing = true
 	case protocol.OpSASLList, protocol.OpSASLAuth, protocol.OpSASLStep:
 		return s.sasl(rest)
-	default: // verbosity too: memcached does not know it
-		s.fail(protocol.StatusUnknownCommand)
-		s.swallow = s.req.ValueLen()
+	default: // verbosity too: memcached does not know it. It takes the whole body for a value, extras and key once more
+		s.failBehind(protocol.StatusUnknownCommand, protocol.StatusUnknownCommand.Text(), s.req.BodyLen)
 	}
 	return 0
 }
@@ -229,14 +234,20 @@ func (s *session) beginBinaryStore() {
 		s.endBinaryValue() // if it is empty
 		return
 	}
+	status, text := protocol.StatusNoMemory, "Out of memory allocating item"
 	if errors.Is(err, store.ErrTooLarge) {
-		s.fail(protocol.StatusTooLarge)
-	} else {
-		s.failWith(protocol.StatusNoMemory, "Out of memory allocating item")
+		status, text = protocol.StatusTooLarge, protocol.StatusTooLarge.Text()
 	}
-	if r.ValueLen() <= math.MaxInt32 { // more is a negative length to memcached: nothing follows
-		s.swallow = r.ValueLen()
+	s.failBehind(status, text, r.ValueLen())
+}
+
+// failBehind answers with an error when so many bytes have passed by.
+func (s *session) failBehind(status protocol.Status, text string, bytes int64) {
+	if bytes == 0 {
+		s.failWith(status, text)
+		return
 	}
+	s.swallow, s.afterStatus, s.afterText = bytes, status, text
 }
 
 // endBinaryValue stores the value if all of it has come.

@@ -145,8 +145,8 @@ func TestBinaryCommands(t *testing.T) {
 		{packet{op: protocol.OpFlush, extras: "\x00\x00\x01\x00"}, "0   "},
 		{packet{op: protocol.OpStat, key: "nonsense"}, "1   Not found"},
 		{packet{op: protocol.OpStat, key: "reset"}, "0   "},
-		{packet{op: 0x1b, extras: forever}, "129   Unknown command"}, // verbosity, in protocol-binary.txt only
-		{packet{op: 0x70, key: "k", value: "v"}, "129   Unknown command"},
+		{packet{op: 0x1b, value: "more"}, "129   Unknown command"}, // verbosity, in protocol-binary.txt only
+		{packet{op: 0x70, value: "v"}, "129   Unknown command"},
 		{packet{op: protocol.OpSASLList}, "129   Unknown command"},
 		{packet{op: protocol.OpSASLAuth, key: "PLAIN", value: "\x00u\x00p"}, "129   Unknown command"},
 	} {
@@ -220,18 +220,35 @@ func TestBinaryTooLarge(t *testing.T) {
 	}
 }
 
-// A length that is negative to a C program costs nothing, and nothing follows it.
-func TestBinaryNegativeLength(t *testing.T) {
+// Of an unknown command's extras and key memcached takes as many bytes once more.
+func TestBinaryUnknown(t *testing.T) {
 	addr, _ := start(t, Config{}, store.Config{})
 	c := dial(t, addr)
+	c.ask(t, packet{op: 0x70, extras: "ee", key: "key", value: "v"}.String()+"eekey", "")
+	for _, want := range []packet{{op: 0x70}, {op: protocol.OpNoop}} {
+		if want.op == protocol.OpNoop {
+			c.ask(t, want.String(), "")
+		}
+		if r, err := readReply(c.r); err != nil || r.op != want.op {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
+// A length that is negative to a C program costs nothing, and ends the conversation.
+func TestBinaryNegativeLength(t *testing.T) {
+	addr, _ := start(t, Config{}, store.Config{})
 	for _, op := range []protocol.Opcode{protocol.OpSet, 0x12, protocol.OpAppend} {
 		b := []byte(packet{op: op, extras: noExtras[:8*b2i(op != protocol.OpAppend)], key: "k"}.String())
 		binary.BigEndian.PutUint32(b[8:], 0xffffffe8)
+		c := dial(t, addr)
 		c.ask(t, string(b), "")
-		if r, err := readReply(c.r); err != nil || r.status != protocol.StatusTooLarge {
+		if r, err := readReply(c.r); err != nil || r.status != protocol.StatusInvalid {
 			t.Errorf("%+v, %v", r, err)
 		}
-		c.command(t, packet{op: protocol.OpNoop})
+		if _, err := c.r.ReadByte(); err == nil {
+			t.Error("the conversation goes on")
+		}
 	}
 }
 

@@ -116,7 +116,11 @@ func socketNumber(socket any) (number int) {
 func (s *Server) connStats(o *output, asking *caller) {
 	since := s.clock() - s.started
 	socket := func(number int, a net.Addr, state string) {
-		stat(o, fmt.Sprintf("%d:addr", number), a.Network()+":"+a.String())
+		network := a.Network()
+		if at, err := netip.ParseAddrPort(a.String()); err == nil && !at.Addr().Is4() {
+			network += "6"
+		}
+		stat(o, fmt.Sprintf("%d:addr", number), network+":"+a.String())
 		stat(o, fmt.Sprintf("%d:state", number), state)
 		stat(o, fmt.Sprintf("%d:secs_since_last_cmd", number), since)
 	}
@@ -124,6 +128,7 @@ func (s *Server) connStats(o *output, asking *caller) {
 		socket(socketNumber(l), l.Addr(), "conn_listening")
 	}
 	for _, c := range s.cfg.UDP {
+		stat(o, fmt.Sprintf("%d:UDP", socketNumber(c)), "UDP")
 		socket(socketNumber(c), c.LocalAddr(), stateRead)
 	}
 	for _, k := range s.callers.list() {

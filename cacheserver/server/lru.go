@@ -150,6 +150,8 @@ func (s *Server) setting(name, fixed string) string {
 	switch name {
 	case "maxbytes":
 		return strconv.FormatInt(s.store.MemoryLimit(), 10)
+	case "oldest":
+		return strconv.FormatInt(s.oldest.Load(), 10)
 	case "verbosity":
 		return strconv.Itoa(int(s.verbose.Load()))
 	case "detail_enabled":

@@ -48,7 +48,7 @@ var newAdminLines = []string{
 
 // lruPair starts memcached and this server with or without the LRU maintainer.
 func lruPair(t *testing.T, maintainer bool) (memcached, cacheserver *peer) {
-	cfg, sc := Config{Crawler: Crawler{On: true}, Maintainer: maintainer, NoReassign: !maintainer}, store.Config{}
+	cfg, sc := Config{Crawler: Crawler{On: true}, Maintainer: maintainer, NoReassign: !maintainer, RefuseFast: true}, store.Config{}
 	var flags []string
 	if maintainer {
 		sc.LRU.Segmented = true

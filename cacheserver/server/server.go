@@ -48,6 +48,7 @@ type Config struct {
 	Detail        bool                // count by prefix from the start
 	ReplyMemory   int                 // bytes that replies which wait to be sent may take in all workers, read_buf_mem_limit; 0 is no bound
 	WatcherBuffer int                 // bytes that a watcher may fall behind; default 256 KiB
+	Sizes         bool                // stats sizes counts the items by size, memcached's track_sizes
 	StaleWindow   bool                // stats has the figures of the store's stale window
 	Maintainer    bool                // memcached's lru_maintainer: the commands and figures of LRU segments; see store.LRU
 	NoReassign    bool                // refuse slabs reassign, memcached's no_slab_reassign
@@ -73,7 +74,8 @@ type Server struct {
 	workers   []*worker
 	listeners []net.Listener
 
-	replyShare     int // of Config.ReplyMemory, what a connection may take; 0 is no bound
+	oldest         atomic.Int64 // what memcached shows of the last flush_all: its time as memcached counts it
+	replyShare     int          // of Config.ReplyMemory, what a connection may take; 0 is no bound
 	verbose        atomic.Int32
 	conns          atomic.Int64
 	totalConns     atomic.Uint64
@@ -86,6 +88,7 @@ type Server struct {
 	crawler        crawler
 	juggles        atomic.Uint64  // lru_maintainer_juggles
 	tlsErrors      atomic.Uint64  // handshakes that failed
+	tlsBroken      atomic.Uint64  // connections that ended because what came was not TLS's
 	tlsSessions    atomic.Uint64  // handshakes that were no resumption
 	watching       sync.WaitGroup // goroutines of connections that no worker serves
 	roomAgain      chan struct{}
@@ -220,9 +223,7 @@ func (s *Server) accept(l net.Listener, first int) {
 		}
 		if s.cfg.RefuseFast && s.full() {
 			s.rejected.Add(1)
-			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = c.Write([]byte("ERROR Too many open connections\r\n"))
-			c.Close()
+			refuse(c)
 			continue
 		}
 		s.conns.Add(1)
@@ -244,6 +245,16 @@ func (s *Server) accept(l net.Listener, first int) {
 		}
 		w.hand(k)
 	}
+}
+
+// refuse tells a client that there are too many. It is said in plain over TLS too, as memcached does: a handshake would be work.
+func refuse(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = c.Write([]byte("ERROR Too many open connections\r\n"))
+	c.Close()
 }
 
 // full tells that no more connections may be served.

@@ -310,7 +310,7 @@ func TestManyConnections(t *testing.T) {
 }
 
 func TestStats(t *testing.T) {
-	addr, _ := start(t, Config{}, store.Config{})
+	addr, _ := start(t, Config{RefuseFast: true}, store.Config{})
 	c := dial(t, addr)
 	c.ask(t, "set a 0 0 1\r\nx\r\nget a b\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
 	got := c.stats(t, "stats")

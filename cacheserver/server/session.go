@@ -63,6 +63,10 @@ func (s *session) step(b []byte) (used int, more bool) {
 			s.say(s.after)
 			s.after = ""
 		}
+		if s.afterText != "" {
+			s.failWith(s.afterStatus, s.afterText)
+			s.afterText = ""
+		}
 		return int(n), true
 	case s.reading:
 		n := s.pending.Write(b)
@@ -108,13 +112,18 @@ func (s *session) beginValue(key []byte, flags uint32, exptime int64, length int
 	return err
 }
 
+// memcachedLead is how many seconds before its start memcached's count of time begins.
+const memcachedLead = 62
+
 // flush makes all items invisible, at once or at a time as it is sent.
 func (s *session) flush(exptime int64) {
 	s.stats.cmdFlush.Add(1)
-	at := int64(0) // at once
+	at, shown := int64(0), s.srv.clock() // at once
 	if exptime > 0 {
 		at = s.srv.expires(exptime)
+		shown = at
 	}
+	s.srv.oldest.Store(shown - 1 - (s.srv.started - memcachedLead))
 	s.srv.store.FlushAll(at)
 }
 

@@ -28,6 +28,10 @@ func (s *Server) writeStats(o *output, what string, asking *caller) {
 	case "slabs":
 		s.slabStats(o)
 	case "sizes":
+		if !s.cfg.Sizes {
+			stat(o, "sizes_status", "disabled")
+			break
+		}
 		for _, b := range s.store.SizeHistogram() {
 			stat(o, strconv.Itoa(b.Size), b.Count)
 		}
@@ -92,7 +96,9 @@ func (s *Server) generalStats(o *output) {
 	stat(o, "max_connections", s.cfg.MaxConns)
 	stat(o, "curr_connections", conns)
 	stat(o, "total_connections", s.totalConns.Load())
-	stat(o, "rejected_connections", s.rejected.Load())
+	if s.cfg.RefuseFast {
+		stat(o, "rejected_connections", s.rejected.Load())
+	}
 	stat(o, "connection_structures", conns)
 	// A worker reads every connection into one buffer; replies have no memory of their own but the text.
 	stat(o, "response_obj_oom", s.sum(func(c *counters) *atomic.Uint64 { return &c.replyOOM }))
@@ -151,6 +157,7 @@ func (s *Server) generalStats(o *output) {
 			stat(o, "ssl_new_sessions", s.tlsSessions.Load())
 		}
 		stat(o, "ssl_handshake_errors", s.tlsErrors.Load())
+		stat(o, "ssl_proto_errors", s.tlsBroken.Load())
 		stat(o, "time_since_server_cert_refresh", max(0, time.Now().Unix()-s.cfg.TLSRead()))
 	}
 	if s.cfg.StaleWindow {

@@ -3,8 +3,9 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"math"
+	"errors"
 	"net"
+	"runtime"
 	"time"
 )
 
@@ -65,13 +66,18 @@ func (c *stream) converse() {
 			return
 		}
 		for {
-			c.budget = math.MaxInt
+			c.budget = c.srv.cfg.MaxRequests
 			used := c.feed(c.buf)
 			c.buf = append(c.buf[:0], c.buf[used:]...)
 			if len(c.out.awaited) > 0 {
 				c.waitForLoads()
 			}
 			full := c.out.full()
+			if c.budget <= 0 && len(c.buf) > 0 && !full && !c.closing {
+				c.stats.connYields.Add(1)
+				runtime.Gosched() // others have their turn
+				continue
+			}
 			if !c.send() || c.closing {
 				return
 			}
@@ -99,6 +105,9 @@ func (c *stream) receive() bool {
 		if e, ok := err.(net.Error); ok && e.Timeout() {
 			c.stats.idleKicks.Add(1)
 			c.idled = true
+		} else if broken(err) {
+			c.srv.tlsBroken.Add(1)
+			c.failed = true
 		}
 		return false
 	}
@@ -106,6 +115,13 @@ func (c *stream) receive() bool {
 	c.stats.bytesRead.Add(uint64(n))
 	c.caller.lastRead.Store(c.srv.clock())
 	return true
+}
+
+// broken tells whether a read has failed because of what came, not because the client has gone.
+func broken(err error) bool {
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	return errors.As(err, &record) || errors.As(err, &op) && (op.Op == "local error" || op.Op == "remote error") // TLS alerts
 }
 
 // send writes all that is owed; false when that fails.

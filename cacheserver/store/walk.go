@@ -105,12 +105,12 @@ func (s *Store) info(r ref, c chunk) ItemInfo {
 	return info
 }
 
-// SizeHistogram counts the live items by size, in ascending order. It walks over all items: the cost is theirs.
+// SizeHistogram counts the live items by size as memcached reckons it, in ascending order. It walks over all items: the cost is theirs.
 func (s *Store) SizeHistogram() []SizeBucket {
 	const width = 32
 	counts := make(map[int]uint64)
 	s.Walk(func(_ []byte, it ItemInfo) bool {
-		counts[(it.Size+width-1)/width*width]++
+		counts[(it.Size+SizeGap+width-1)/width*width]++
 		return true
 	})
 	all := make([]SizeBucket, 0, len(counts))
