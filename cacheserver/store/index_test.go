@@ -103,7 +103,7 @@ func TestWalk(t *testing.T) {
 		t.Errorf("%d calls after false", calls)
 	}
 	histogram := s.SizeHistogram()
-	if len(histogram) != 2 || histogram[0] != (SizeBucket{96, 1}) || histogram[1] != (SizeBucket{100_064, 1}) {
+	if len(histogram) != 2 || histogram[0] != (SizeBucket{128, 1}) || histogram[1] != (SizeBucket{100_064, 1}) {
 		t.Errorf("histogram %v", histogram)
 	}
 }
