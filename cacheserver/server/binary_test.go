@@ -304,10 +304,10 @@ func TestProtocols(t *testing.T) {
 	}{
 		{Auto, "mn\r\n" + "mn\r\n", "MN\r\nMN\r\n", false},
 		{Auto, noop + noop, noopReply + noopReply, false},
-		{Auto, noop + "garbage", noopReply, true},
+		{Auto, noop + strings.Repeat("garbage", 4), noopReply, true},
 		{ASCII, noop + "\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n", false},
 		{Binary, noop, noopReply, false},
-		{Binary, "mn\r\n", "", true},
+		{Binary, strings.Repeat("mn\r\n", 6), "", true},
 		{Binary, noop + noop + "\x81" + noop[1:], noopReply + noopReply, true},
 	} {
 		addr, _ := start(t, Config{Protocol: tt.protocol}, store.Config{})
