@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,12 @@ import (
 	"pagegate/cacheserver/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The workers keep their processors through short waits: as the program does, the tests have more of them than workers, or the
+// clients here would wait for one.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 8)
+	goleak.VerifyTestMain(m)
+}
 
 // start runs a server over TCP in this process and returns its address.
 func start(t testing.TB, cfg Config, sc store.Config) (addr string, s *Server) {
