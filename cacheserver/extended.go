@@ -243,6 +243,7 @@ func (e *extended) settle() error {
 	if e.temporaryTTL >= 0 && e.noMaintainer {
 		return errors.New("-o temporary_ttl: segments are the LRU maintainer's: not together with no_lru_maintainer or no_modern")
 	}
+	e.automove.Keep = e.automove.Level == 0
 	e.lru.Segmented = !e.noMaintainer
 	if e.lru.Temporary = !e.noMaintainer && e.temporaryTTL >= 0; e.lru.Temporary {
 		e.lru.TemporaryTTL = int64(e.temporaryTTL)

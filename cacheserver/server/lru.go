@@ -131,7 +131,7 @@ func (s *Server) automoveCommand(what string, w []string) string {
 		case level > 2:
 			return errUnknown
 		}
-		how.Level = int(level)
+		how.Level, how.Keep = int(level), level == 0
 	}
 	s.store.SetAutomove(how)
 	return "OK"

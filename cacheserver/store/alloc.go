@@ -27,6 +27,14 @@ func (s *Store) takeChunk(size int, now uint32, far reach) ref {
 			k.mu.Unlock()
 			return r
 		}
+		if s.kept.Load() > 0 {
+			k.mu.Unlock()
+			if n := s.keptPage(); n != 0 {
+				s.drain(n, now)
+				continue
+			}
+			k.mu.Lock()
+		}
 		v := s.findVictim(k, size, now)
 		page := uint32(0)
 		if v.ref == 0 || !v.cond.dead() {

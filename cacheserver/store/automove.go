@@ -13,6 +13,9 @@ type Automove struct {
 	Level  int     // 0: they do not; 1: one a second, for a want that has lasted; 2: besides, one for each eviction, see Wanted
 	Ratio  float64 // a class is in want if it evicts items of less than so many times the age of the oldest; default 0.8
 	Window int     // seconds that are looked at; default 10
+	// Keep: a page stays with its class when nothing is left in it, as memcached has it, until another class is in want of memory.
+	// Else it is free at once.
+	Keep bool
 }
 
 // automover is the state of Automove. Its rules are memcached's.
@@ -20,6 +23,7 @@ type automover struct {
 	mu      sync.Mutex
 	how     Automove
 	greedy  atomic.Bool // Level is 2
+	keep    atomic.Bool // Keep
 	runs    int         // since the windows began
 	classes []watched   // by number; nil before the first run
 }
@@ -52,6 +56,7 @@ func (s *Store) SetAutomove(how Automove) {
 	}
 	m.how = how
 	m.greedy.Store(how.Level > 1)
+	m.keep.Store(how.Keep)
 }
 
 // Automove returns what SetAutomove has set.

@@ -97,7 +97,7 @@ func (s *Store) adopt(k *class, n uint32, cutNo int) {
 	p, c := &s.pages[n], k.spec.cuts[cutNo]
 	s.sizes[n].Store(c.size)
 	p.count, p.cut = c.count, uint8(cutNo)
-	p.fresh, p.free, p.used, p.draining = 0, 0, 0, false
+	p.fresh, p.free, p.used, p.draining, p.kept = 0, 0, 0, false, false
 	p.deadline.Store(0)
 	p.owner.Store(uint32(k.id))
 	k.pages.Add(1)
@@ -127,6 +127,7 @@ func (s *Store) takeFrom(k *class, n uint32) ref {
 		p.fresh++
 		s.at(r).state().Store(kindFree)
 	}
+	s.unkeep(p)
 	p.used++
 	k.used++
 	if !p.hasRoom() {
@@ -150,6 +151,13 @@ func (s *Store) giveChunk(r ref) {
 	p.used--
 	k.used--
 	switch {
+	case p.used == 0 && !p.draining && s.mover.keep.Load():
+		if !hadRoom {
+			s.enterRoom(k, n)
+		}
+		p.fresh, p.free, p.kept = 0, 0, true
+		p.deadline.Store(0)
+		s.kept.Add(1)
 	case p.used == 0:
 		if hadRoom {
 			s.leaveRoom(k, n)
@@ -158,6 +166,38 @@ func (s *Store) giveChunk(r ref) {
 	case !hadRoom && p.hasRoom():
 		s.enterRoom(k, n)
 	}
+}
+
+// unkeep takes note that a page is no longer kept empty. The caller holds the lock of its class.
+func (s *Store) unkeep(p *page) {
+	if p.kept {
+		p.kept = false
+		s.kept.Add(-1)
+	}
+}
+
+// keptPage returns a page that a class keeps though nothing is in it, 0 if there is none. The caller holds no lock.
+func (s *Store) keptPage() uint32 {
+	for id := 1; id < len(s.classes) && s.kept.Load() > 0; id++ {
+		if n := s.keptPageOf(&s.classes[id]); n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// keptPageOf is keptPage for one class.
+func (s *Store) keptPageOf(k *class) uint32 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range k.room {
+		for ; n != 0; n = s.pages[n].next {
+			if s.pages[n].kept {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func (s *Store) enterRoom(k *class, n uint32) {

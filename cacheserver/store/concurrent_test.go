@@ -154,8 +154,15 @@ func (w *worker) step() error {
 // TestConcurrentUse lets goroutines fight over a memory that is far too small. No value may ever be torn or another
 // key's, and what remains must be in order.
 func TestConcurrentUse(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprint("keep ", keep), func(t *testing.T) { concurrentUse(t, keep) })
+	}
+}
+
+func concurrentUse(t *testing.T, keep bool) {
 	clock := newClock()
 	s := newStore(t, Config{MemoryLimit: 4 << 20, SlabChunkMax: 64 << 10, Now: clock.now})
+	s.SetAutomove(Automove{Keep: keep})
 	const workers, steps = 6, 6_000
 	var wg sync.WaitGroup
 	for i := range uint64(workers) {

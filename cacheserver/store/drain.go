@@ -48,6 +48,11 @@ func (s *Store) startDraining(k *class, n uint32) bool {
 	if p.hasRoom() {
 		s.leaveRoom(k, n)
 	}
+	if p.kept {
+		s.unkeep(p)
+		s.disown(k, n)
+		return true
+	}
 	p.draining = true
 	p.deadline.Store(0) // nobody else need find it dead
 	return true
@@ -220,7 +225,11 @@ func (s *Store) Maintain() (more bool) {
 		progress = true
 	}
 	if s.pool.excess() > 0 {
-		if n := s.donorPage(); n != 0 {
+		n := s.keptPage()
+		if n == 0 {
+			n = s.donorPage()
+		}
+		if n != 0 {
 			s.drain(n, s.now())
 			progress = true
 		}

@@ -101,7 +101,7 @@ func (k *checker) index() {
 // allPages checks the chunks of every page, the lists of pages with room, and the pool.
 func (k *checker) allPages(held int) {
 	k.t.Helper()
-	owned := 0
+	owned, kept := 0, 0
 	pages, chunks, used := map[uint32]int{}, map[uint32]int{}, map[uint32]int{}
 	for n := uint32(1); n < k.s.pool.fresh.Load(); n++ {
 		p := &k.s.pages[n]
@@ -110,6 +110,12 @@ func (k *checker) allPages(held int) {
 			continue
 		}
 		owned++
+		if p.kept {
+			kept++
+			if p.used != 0 || p.draining {
+				k.t.Fatalf("page %d is kept: %d used, draining %v", n, p.used, p.draining)
+			}
+		}
 		k.page(n, held)
 		pages[id]++
 		chunks[id] += int(p.count)
@@ -129,6 +135,9 @@ func (k *checker) allPages(held int) {
 	if pool.owned != owned || int(pool.fresh.Load())-1 != owned+len(pool.used)+len(pool.cold) {
 		k.t.Fatalf("pool: %d owned, %d used, %d cold, next fresh %d; %d pages have owners",
 			pool.owned, len(pool.used), len(pool.cold), pool.fresh.Load(), owned)
+	}
+	if got := int(k.s.kept.Load()); got != kept {
+		k.t.Fatalf("%d pages are kept, counted are %d", kept, got)
 	}
 	for _, n := range append(pool.used, pool.cold...) {
 		if k.s.pages[n].owner.Load() != 0 {

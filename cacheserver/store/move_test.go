@@ -322,3 +322,49 @@ func TestMoveWhileInUse(t *testing.T) {
 	}
 	checkInvariants(t, s, 0)
 }
+
+// With Automove.Keep pages without items stay with their class: they can be reassigned, and another class that has no memory takes them.
+func TestEmptyPagesAreKept(t *testing.T) {
+	s := newStore(t, Config{MemoryLimit: 8 << 20, NoEvict: true})
+	s.SetAutomove(Automove{Keep: true})
+	for i := range 98 { // 14 to a page, so all of them
+		set(t, s, fmt.Sprint("big ", i), make([]byte, 70_000))
+	}
+	big, free := fullest(s), s.Stats().FreePages
+	cas := uint64(0)
+	for i := range 98 {
+		if key := fmt.Sprint("big ", i); i < 5 {
+			cas = set(t, s, key, make([]byte, 70_000))
+		} else {
+			s.Delete([]byte(key))
+		}
+	}
+	pages := s.classes[big].pages.Load()
+	if got := s.Stats().FreePages; got != free || pages < 7 {
+		t.Errorf("%d pages are free, %d were; the class has %d", got, free, pages)
+	}
+	checkInvariants(t, s, 0)
+	if got := s.Reassign(big, 5); got != Reassigned {
+		t.Fatalf("reassign: %d", got)
+	}
+	moveOn(t, s)
+	if it, ok := s.Get([]byte("big 4")); !ok || it.CAS() != cas || s.classes[5].pages.Load() != 1 || s.classes[big].pages.Load() != pages-1 {
+		t.Errorf("found %v, class 5 has %d pages, the other one %d", ok, s.classes[5].pages.Load(), s.classes[big].pages.Load())
+	} else {
+		it.Release()
+	}
+	for i := range 40_000 { // of another size, as much as there is room for in the pages that nobody uses
+		set(t, s, fmt.Sprint("small ", i), make([]byte, 50))
+	}
+	checkInvariants(t, s, 0)
+	for i := range 5 {
+		s.Delete(fmt.Append(nil, "big ", i))
+	}
+	for s.Reassign(big, 0) == Reassigned {
+		moveOn(t, s)
+	}
+	if got := s.classes[big].pages.Load(); got != 1 {
+		t.Errorf("%d pages are left", got)
+	}
+	checkInvariants(t, s, 0)
+}

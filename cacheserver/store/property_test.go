@@ -57,6 +57,7 @@ func checkAgainstModel(rt *rapid.T, t *testing.T, cfg Config) {
 		t.Fatal(err)
 	}
 	defer func() { s.Close() }()
+	s.SetAutomove(Automove{Keep: rapid.Bool().Draw(rt, "keep")})
 	m := newModel(s, clock)
 	key := rapid.Custom(func(rt *rapid.T) string { return fmt.Sprintf("key%d", rapid.IntRange(0, 15).Draw(rt, "key")) })
 	exptime := rapid.Custom(func(rt *rapid.T) int64 {

@@ -33,7 +33,7 @@ func (s *Store) Reassign(src, dst int) ReassignStatus {
 		s.grant(&s.classes[dst], false)
 		return Reassigned
 	}
-	if k := &s.classes[src]; k.pages.Load() > 1 && s.moving.start(s, s.oldestPage(k, false), k, &s.classes[dst], false) {
+	if k := &s.classes[src]; k.pages.Load() > 1 && s.moving.start(s, s.pageToMove(k), k, &s.classes[dst], false) {
 		return Reassigned
 	}
 	return ReassignNoSpare
@@ -53,4 +53,12 @@ func (s *Store) anyClassBut(id int) int {
 		}
 	}
 	return -1
+}
+
+// pageToMove returns the page of a class with its least recently used item, or, if it has no items, an empty one.
+func (s *Store) pageToMove(k *class) uint32 {
+	if n := s.oldestPage(k, false); n != 0 {
+		return n
+	}
+	return s.keptPageOf(k)
 }

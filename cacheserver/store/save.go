@@ -208,6 +208,10 @@ func (s *Store) restorePage(n uint32) error {
 	defer k.mu.Unlock()
 	p.used = used
 	k.used += uint64(used)
+	if used == 0 {
+		p.kept = true
+		s.kept.Add(1)
+	}
 	if !p.hasRoom() {
 		s.leaveRoom(k, n)
 	}

@@ -141,6 +141,7 @@ type Store struct {
 	lru      atomic.Pointer[LRU]
 	bumps    [bumpQueues]bumpQueue
 	mover    automover
+	kept     atomic.Int64 // pages that classes keep though nothing is in them
 	wanted   chan int
 	sweep    atomic.Uint32 // page number at which the search for dead pages goes on
 	moving   pageMove
