@@ -95,7 +95,7 @@ func (l *Log) survey(limit int64) (all [Buckets]homes) {
 func (l *Log) Scan(plan Plan, from int64, buf []byte, fn func(at Place, key, value []byte)) (next int64, err error) {
 	p := &l.pages[plan.Page]
 	buf = buf[:l.cfg.BufferSize]
-	if _, err := l.read(Place{Page: plan.Page, Version: plan.Version, Offset: uint32(from)}, [][]byte{buf}); err != nil {
+	if _, err := l.read(Place{Page: plan.Page, Version: plan.Version, Offset: uint32(from)}, [][]byte{buf}, false); err != nil {
 		return 0, err
 	}
 	l.counts.objectsRead.Add(1)

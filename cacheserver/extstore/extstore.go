@@ -178,7 +178,7 @@ func (l *Log) layOut() {
 		for i, f := range l.cfg.Files {
 			if round < f.Size/l.cfg.PageSize {
 				p := &l.pages[n]
-				p.id, p.file, p.base, p.home = uint32(n), l.files[i], round*l.cfg.PageSize, f.Home
+				p.id, p.file, p.fd, p.base, p.home = uint32(n), l.files[i], int(l.files[i].Fd()), round*l.cfg.PageSize, f.Home
 				n++
 			}
 		}

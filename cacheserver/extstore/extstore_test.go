@@ -63,8 +63,11 @@ func write(t testing.TB, l *Log, b Bucket, key string, v []byte) Place {
 
 // read returns the value of a size at a place, in two pieces' reads.
 func read(l *Log, at Place, size int) ([]byte, error) {
-	got := make([]byte, size)
+	got, tried := make([]byte, size), make([]byte, size)
 	err := l.Read(at, 1, got[:size/2], got[size/2:])
+	if l.TryRead(at, 1, tried[:size/3], tried[size/3:]) && (err != nil || !bytes.Equal(got, tried)) {
+		return tried, errors.New("what was tried is something else")
+	}
 	return got, err
 }
 
@@ -161,6 +164,30 @@ func TestHomes(t *testing.T) {
 	}
 	if n := l.PageCount(); n != 5 {
 		t.Errorf("%d pages", n)
+	}
+}
+
+// What is in a write buffer is there without a wait; what has just been written, as a rule, too.
+func TestTryRead(t *testing.T) {
+	l := openLog(t, 3)
+	v := value(9, 900_000)
+	at := write(t, l, Default, "a", v)
+	got := make([]byte, len(v))
+	if !l.TryRead(at, 1, got) || !bytes.Equal(got, v) {
+		t.Error("it is in the buffer")
+	}
+	write(t, l, Default, "b", v)
+	write(t, l, Default, "c", v)
+	clear(got)
+	if l.TryRead(at, 1, got[:5], got[5:]) && !bytes.Equal(got, v) {
+		t.Error("wrong bytes")
+	}
+	at.Sum++
+	if l.TryRead(at, 1, got) {
+		t.Error("a damaged value")
+	}
+	if l.TryRead(Place{Version: 99}, 1, got) {
+		t.Error("a value that was never there")
 	}
 }
 

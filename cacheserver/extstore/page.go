@@ -9,6 +9,7 @@ import (
 type page struct {
 	id   uint32
 	file *os.File
+	fd   int   // the file's
 	base int64 // where it begins in the file
 	home Bucket
 

@@ -5,15 +5,32 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Read fills dst with the value at a Place, whose length is that of dst's pieces together. keyLen is the key's, for the figures. ErrGone
 // and ErrDamaged mean that there is nothing of use in dst; so does an error of the file. It waits for the disk.
 func (l *Log) Read(at Place, keyLen int, dst ...[]byte) error {
-	size, err := l.read(at, dst)
+	size, err := l.read(at, dst, false)
 	if err != nil {
 		return err
 	}
+	return l.check(at, keyLen, size, dst)
+}
+
+// errWait is what a read that must not wait for the disk gives if it would have to.
+var errWait = errors.New("extstore: it is on disk")
+
+// TryRead is Read of what lies in memory: in a write buffer, or in the system's cache. It waits for nothing, and is false where the value
+// lies elsewhere or cannot be had: then Read tells what is the matter.
+func (l *Log) TryRead(at Place, keyLen int, dst ...[]byte) bool {
+	size, err := l.read(at, dst, true)
+	return err == nil && l.check(at, keyLen, size, dst) == nil
+}
+
+// check compares what was read with its checksum, and counts it.
+func (l *Log) check(at Place, keyLen, size int, dst [][]byte) error {
 	l.counts.objectsRead.Add(1)
 	l.counts.bytesRead.Add(uint64(RecordSize(keyLen, size)))
 	sum := uint32(0)
@@ -26,8 +43,9 @@ func (l *Log) Read(at Place, keyLen int, dst ...[]byte) error {
 	return nil
 }
 
-// read is Read without a look at the checksum. It returns how many bytes it has read.
-func (l *Log) read(at Place, dst [][]byte) (size int, err error) {
+// read is Read without a look at the checksum; with only, it gives errWait where it would have to wait for the disk. It returns how many
+// bytes it has read.
+func (l *Log) read(at Place, dst [][]byte, only bool) (size int, err error) {
 	p := l.at(at)
 	if p == nil {
 		return 0, ErrGone
@@ -42,6 +60,12 @@ func (l *Log) read(at Place, dst [][]byte) (size int, err error) {
 		return size, err
 	}
 	from := p.base + int64(at.Offset)
+	if only {
+		if n, err := unix.Preadv2(p.fd, dst, from, unix.RWF_NOWAIT); n != size || err != nil {
+			return 0, errWait // the file system may not know how to tell, either
+		}
+		return size, l.stillThere(at)
+	}
 	for _, part := range dst {
 		if _, err := p.file.ReadAt(part, from); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -51,11 +75,16 @@ func (l *Log) read(at Place, dst [][]byte) (size int, err error) {
 		}
 		from += int64(len(part))
 	}
-	// Nothing holds the page back while it is read: if its use has ended meanwhile, what was read may be of the next.
+	return size, l.stillThere(at)
+}
+
+// stillThere is for the end of a read. Nothing holds a page back while it is read: if its use has ended meanwhile, what was read may be of
+// the next.
+func (l *Log) stillThere(at Place) error {
 	if !l.Valid(at) {
-		return 0, ErrGone
+		return ErrGone
 	}
-	return size, nil
+	return nil
 }
 
 // readBuffer copies what is not in the file yet, and tells whether it was that.

@@ -16,6 +16,7 @@ type awaited struct {
 	load        *store.Load
 	first, last int // the pieces that it is in, with all that is only said if it comes
 	from, to    int // the text that takes their place if it does not
+	done        bool
 }
 
 // mark is a point in what is owed that it can be taken back to.
@@ -37,7 +38,7 @@ func (o *output) boundary() int {
 
 // await says that all from a boundary on is owed only if a value comes; if not, what was appended to the text alone, from an offset on, is.
 func (o *output) await(load *store.Load, first, from int) {
-	o.awaited = append(o.awaited, awaited{load, first, len(o.pieces), from, len(o.text)})
+	o.awaited = append(o.awaited, awaited{load, first, len(o.pieces), from, len(o.text), false})
 	o.boundary()
 }
 
@@ -87,17 +88,38 @@ func (s *session) dropLoads(from int) {
 	s.out.awaited = s.out.awaited[:from]
 }
 
-// startLoads begins the reads. When all have ended ready is called, from another goroutine; until then the session is nobody's.
+// tryLoads does the reads for which there is no need to wait for the disk, and tells whether those were all; then endLoads is done
+// too.
+func (s *session) tryLoads() bool {
+	all := true
+	for i := range s.out.awaited {
+		a := &s.out.awaited[i]
+		a.done = a.load.Try()
+		all = all && a.done
+	}
+	if all {
+		s.endLoads()
+	}
+	return all
+}
+
+// startLoads begins the reads that tryLoads has left, one at least. When all have ended ready is called, from another goroutine; until then the session is nobody's.
 func (s *session) startLoads(ready func()) {
 	left := new(atomic.Int32)
-	left.Store(int32(len(s.out.awaited)))
+	for _, a := range s.out.awaited {
+		if !a.done {
+			left.Add(1)
+		}
+	}
 	done := func() {
 		if left.Add(-1) == 0 {
 			ready()
 		}
 	}
 	for _, a := range s.out.awaited {
-		a.load.Start(done)
+		if !a.done {
+			a.load.Start(done)
+		}
 	}
 }
 
@@ -123,8 +145,11 @@ func (s *session) endLoads() {
 	}
 }
 
-// waitForLoads is startLoads and endLoads for a session with a goroutine of its own.
+// waitForLoads does all that for a session with a goroutine of its own.
 func (s *session) waitForLoads() {
+	if s.tryLoads() {
+		return
+	}
 	done := make(chan struct{})
 	s.startLoads(func() { close(done) })
 	<-done

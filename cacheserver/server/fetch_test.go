@@ -84,7 +84,7 @@ func found(key string, size int) string {
 
 // Every look-up gives a value that is on disk as one in memory, in the order in which they were asked for, and misses one that is lost.
 func TestFetch(t *testing.T) {
-	for _, size := range []int{600, 20_000, 700_000} {
+	for _, size := range []int{600, 20_000, 100_000, 700_000} {
 		addr, s := startDisk(t, Config{}, store.Config{MemoryLimit: 128 << 20})
 		c := dial(t, addr)
 		lose(t, s, c, "gone1", "gone2", "gone3")
@@ -164,7 +164,7 @@ func (p packet) reply() string {
 func TestOthersGoOnMeanwhile(t *testing.T) {
 	addr, s := startDisk(t, Config{Workers: 1}, store.Config{})
 	other, c := dial(t, addr), dial(t, addr)
-	setOnDisk(t, s, other, 50_000, "a", "b")
+	setOnDisk(t, s, other, 100_000, "a", "b")
 	release := make(chan struct{})
 	s.store.Disk().Submit(func() { <-release })
 	fmt.Fprint(c, "get a\r\nget b a\r\nversion\r\n")
@@ -179,14 +179,14 @@ func TestOthersGoOnMeanwhile(t *testing.T) {
 	}
 	fmt.Fprint(c, "mn\r\n") // comes while it waits
 	close(release)
-	c.expect(t, found("a", 50_000)+"END\r\n"+found("b", 50_000)+found("a", 50_000)+"END\r\nVERSION "+Version+"\r\nMN\r\n")
+	c.expect(t, found("a", 100_000)+"END\r\n"+found("b", 100_000)+found("a", 100_000)+"END\r\nVERSION "+Version+"\r\nMN\r\n")
 }
 
 // A client that goes away while it waits leaves nothing behind, nor does the server's end.
 func TestGoneMeanwhile(t *testing.T) {
 	addr, s := startDisk(t, Config{Workers: 1}, store.Config{})
 	c := dial(t, addr)
-	setOnDisk(t, s, c, 50_000, "a", "b")
+	setOnDisk(t, s, c, 100_000, "a", "b")
 	release := make(chan struct{})
 	s.store.Disk().Submit(func() { <-release })
 	leaving := dial(t, addr)
@@ -196,7 +196,7 @@ func TestGoneMeanwhile(t *testing.T) {
 	c.ask(t, "mn\r\n", "MN\r\n")
 	close(release)
 	realproc.WaitFor(t, 20*time.Second, "its end", func() bool { return s.conns.Load() == 1 })
-	c.ask(t, "get a\r\n", found("a", 50_000)+"END\r\n")
+	c.ask(t, "get a\r\n", found("a", 100_000)+"END\r\n")
 	hold := make(chan struct{})
 	s.store.Disk().Submit(func() { <-hold })
 	fmt.Fprint(c, "get a\r\n")

@@ -209,7 +209,7 @@ func (w *worker) enqueue(c *conn) {
 func (w *worker) work(c *conn, b []byte) bool {
 	for more, ok := true, true; more; {
 		b = b[c.feed(b):]
-		if len(c.out.awaited) > 0 {
+		if len(c.out.awaited) > 0 && !c.tryLoads() {
 			w.fetch(c, b)
 			return true
 		}

@@ -53,54 +53,80 @@ func (l *Load) Outcome() LoadOutcome { return l.outcome }
 // Abort gives up a Load that was not started. The Item is still the caller's to Release.
 func (l *Load) Abort() { l.header.Release() }
 
+// tryMost is how many bytes a value may have that Try reads: that is to take no longer than an answer from memory.
+const tryMost = 64 << 10
+
+// Try reads the value if that takes no wait for the disk, and tells whether the Load has ended. If not it is to be started.
+func (l *Load) Try() bool {
+	if l.target.Len() > tryMost {
+		return false
+	}
+	at := l.s.placeNow(l.header)
+	if at == moving || !l.s.disk.log.TryRead(at, l.header.c.keyLen(), l.target.Segments(nil)...) {
+		return false
+	}
+	l.ended()
+	return true
+}
+
+// ended is what comes of a value that has been read.
+func (l *Load) ended() {
+	l.outcome = Loaded
+	if l.s.recache(l) {
+		l.outcome = Recached
+	}
+	l.header.Release()
+}
+
 // Start begins to read, and has done called from another goroutine when that has ended.
 func (l *Load) Start(done func()) {
 	l.s.disk.log.Submit(func() {
-		l.outcome = l.s.load(l)
-		l.header.Release()
+		l.s.load(l)
 		done()
 	})
 }
 
 // load reads the value, from another place when it was moved meanwhile.
-func (s *Store) load(l *Load) LoadOutcome {
+func (s *Store) load(l *Load) {
 	into := l.target.Segments(nil)
 	at := s.placeOf(l.header)
 	for {
 		err := s.disk.log.Read(at, l.header.c.keyLen(), into...)
 		if err == nil {
-			if s.recache(l) {
-				return Recached
-			}
-			return Loaded
+			l.ended()
+			return
 		}
 		if now := s.placeOf(l.header); now != at {
 			at = now
 			continue
 		}
 		s.lose(l.header, at)
+		l.outcome = Damaged
 		if errors.Is(err, extstore.ErrGone) {
-			return Lost
+			l.outcome = Lost
 		}
-		return Damaged
+		l.header.Release()
+		return
 	}
 }
 
 // placeOf returns where the value of an item is by now. If it is being moved it waits for that.
 func (s *Store) placeOf(it Item) extstore.Place {
-	st := s.index.stripe(s.hash(it.c.key()))
-	look := func() extstore.Place {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		return it.c.place(it.c.state().Load())
-	}
-	at := look()
+	at := s.placeNow(it)
 	if at == moving {
 		s.disk.mu.Lock()
 		defer s.disk.mu.Unlock()
-		at = look()
+		at = s.placeNow(it)
 	}
 	return at
+}
+
+// placeNow returns where the value of an item is, which may be moving.
+func (s *Store) placeNow(it Item) extstore.Place {
+	st := s.index.stripe(s.hash(it.c.key()))
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return it.c.place(it.c.state().Load())
 }
 
 // lose removes an item whose value cannot be had, if it is still there and its value still at that place.
