@@ -219,6 +219,7 @@ func (s *Store) grant(k *class, beyond bool) {
 		fit = k.lastFit
 	}
 	s.adopt(k, n, fit)
+	s.keepEmpty(&s.pages[n])
 }
 
 // compactPages is how many pages at most go back to the pool in a second because the rest of their class has room for what is in them, and

@@ -155,9 +155,9 @@ func (s *Store) giveChunk(r ref) {
 		if !hadRoom {
 			s.enterRoom(k, n)
 		}
-		p.fresh, p.free, p.kept = 0, 0, true
+		p.fresh, p.free = 0, 0
 		p.deadline.Store(0)
-		s.kept.Add(1)
+		s.keepEmpty(p)
 	case p.used == 0:
 		if hadRoom {
 			s.leaveRoom(k, n)
@@ -166,6 +166,13 @@ func (s *Store) giveChunk(r ref) {
 	case !hadRoom && p.hasRoom():
 		s.enterRoom(k, n)
 	}
+}
+
+// keepEmpty takes note that there is nothing in a page, and that it stays with its class until another is in want. The caller holds the
+// class's lock.
+func (s *Store) keepEmpty(p *page) {
+	p.kept = true
+	s.kept.Add(1)
 }
 
 // unkeep takes note that a page is no longer kept empty. The caller holds the lock of its class.

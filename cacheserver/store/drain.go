@@ -48,7 +48,7 @@ func (s *Store) startDraining(k *class, n uint32) bool {
 	if p.hasRoom() {
 		s.leaveRoom(k, n)
 	}
-	if p.kept {
+	if p.used == 0 { // no chunk will leave it that could take it along
 		s.unkeep(p)
 		s.disown(k, n)
 		return true

@@ -353,6 +353,19 @@ func TestEmptyPagesAreKept(t *testing.T) {
 	} else {
 		it.Release()
 	}
+	for range 3 { // nor is a page lost that a class was given and has no use for
+		if got := s.Reassign(big, 9); got != Reassigned {
+			t.Fatalf("reassign: %d", got)
+		}
+		moveOn(t, s)
+	}
+	checkInvariants(t, s, 0)
+	for s.Reassign(9, 0) == Reassigned {
+		moveOn(t, s)
+	}
+	if got := s.classes[9].pages.Load(); got != 1 {
+		t.Errorf("%d pages are left of those that were given", got)
+	}
 	for i := range 40_000 { // of another size, as much as there is room for in the pages that nobody uses
 		set(t, s, fmt.Sprint("small ", i), make([]byte, 50))
 	}

@@ -17,7 +17,7 @@ type page struct {
 	used     uint16        // chunks in use
 	cut      uint8         // which of the class's cuts
 	draining bool          // the page is being emptied: its chunks are not given out
-	kept     bool          // nothing is in the page, but it stays with its class: see Automove.Keep
+	kept     bool          // nothing is in the page, but it stays with its class: it was given that, or see Automove.Keep
 	prev     uint32        // neighbours in the class's list of pages with room, by page number
 	next     uint32
 }

@@ -209,8 +209,7 @@ func (s *Store) restorePage(n uint32) error {
 	p.used = used
 	k.used += uint64(used)
 	if used == 0 {
-		p.kept = true
-		s.kept.Add(1)
+		s.keepEmpty(p)
 	}
 	if !p.hasRoom() {
 		s.leaveRoom(k, n)
