@@ -136,6 +136,7 @@ func New(cfg Config, st *store.Store, clock func() int64, listeners ...net.Liste
 	s.crawler.asked = make(chan struct{}, 1)
 	s.crawler.set(cfg.Crawler)
 	st.OnEvict(s.evicted)
+	st.OnMove(s.pageMoves)
 	if st.HasDisk() {
 		s.diskSleep.Store(cfg.DiskSleep)
 		st.OnDiskEvent(s.onDiskEvent)

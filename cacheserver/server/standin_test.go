@@ -34,6 +34,17 @@ func TestWebClientsAreHungUpOn(t *testing.T) {
 	wantEvent(t, watcher, "conn_close .* reason=normal .*")
 }
 
+// Who watches sysevents hears of pages that move.
+func TestPageMovesAreTold(t *testing.T) {
+	addr, s := start(t, Config{}, store.Config{})
+	watcher := dial(t, addr)
+	watcher.ask(t, "watch sysevents\r\n", "OK\r\n")
+	s.pageMoves(3, 0, true)
+	s.pageMoves(1, 2, false)
+	wantEvent(t, watcher, "slab_move src=3 dst=0 state=ok")
+	wantEvent(t, watcher, "slab_move src=1 dst=2 state=fail")
+}
+
 // wantEvent reads a watcher's next line.
 func wantEvent(t *testing.T, watcher *client, want string) {
 	t.Helper()

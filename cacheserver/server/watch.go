@@ -221,6 +221,18 @@ func (s *Server) evicted(key []byte, it store.ItemInfo) {
 		uriEncode(key), fetch, ttl, max(0, now-it.LastAccess), it.Class, it.Len)
 }
 
+// pageMoves tells of a page that the automover moves, or cannot move; the store calls it.
+func (s *Server) pageMoves(src, dst int, begun bool) {
+	if !s.events.watched(sysEvents) {
+		return
+	}
+	state := "ok"
+	if !begun {
+		state = "fail"
+	}
+	s.events.tell(sysEvents, "slab_move src=%d dst=%d state=%s", src, dst, state)
+}
+
 // uriEncode writes a key so that it has neither spaces nor control bytes: all but RFC 3986's unreserved characters become %XX.
 func uriEncode(key []byte) []byte {
 	const hex = "0123456789ABCDEF"

@@ -189,7 +189,11 @@ func (m *automover) choose(s *Store) (giver, taker *class) {
 
 // movePage moves a page as far as that goes without waiting, and tells whether it has come to its end.
 func (s *Store) movePage(n uint32, giver, taker *class, gentle bool) bool {
-	if !s.moving.start(s, n, giver, taker, gentle) {
+	begun := s.moving.start(s, n, giver, taker, gentle)
+	if fn := s.onMove.Load(); fn != nil {
+		(*fn)(giver.id, taker.id, begun)
+	}
+	if !begun {
 		return false
 	}
 	for range movePasses {

@@ -251,8 +251,17 @@ func TestCompact(t *testing.T) {
 	for i := 1; i < items; i += 2 {
 		s.Delete(fmt.Append(nil, "key ", i))
 	}
+	told := 0
+	s.OnMove(func(src, dst int, begun bool) {
+		if told++; dst != 0 || src != fullest(s) || !begun {
+			t.Errorf("told of a move from %d to %d, begun %v", src, dst, begun)
+		}
+	})
 	for range 5 {
 		s.MovePages()
+	}
+	if moved := s.MoveStats().Moved; told == 0 || uint64(told) < moved {
+		t.Errorf("told of %d moves of %d", told, moved)
 	}
 	if st := s.Stats(); st.FreePages < 7 || st.Evictions != 0 {
 		t.Errorf("%d pages are free, %d evictions", st.FreePages, st.Evictions)

@@ -137,6 +137,7 @@ type Store struct {
 		mu sync.Mutex
 		at atomic.Int64 // unix time of a flush to come; 0 is none
 	}
+	onMove   atomic.Pointer[func(src, dst int, begun bool)]
 	onEvict  atomic.Pointer[func([]byte, ItemInfo)]
 	lru      atomic.Pointer[LRU]
 	bumps    [bumpQueues]bumpQueue
@@ -207,6 +208,16 @@ func (s *Store) unmap() error { return errors.Join(s.slabs.unmap(), s.index.regi
 
 // HugePages says whether the system has promised huge pages for the items (Config.HugePages, best effort).
 func (s *Store) HugePages() bool { return s.slabs.huge }
+
+// OnMove sets what is called when the automover begins to move a page between classes, 0 for the pages that no class holds, or fails to;
+// nil is nothing. fn must not call the store.
+func (s *Store) OnMove(fn func(src, dst int, begun bool)) {
+	if fn == nil {
+		s.onMove.Store(nil)
+		return
+	}
+	s.onMove.Store(&fn)
+}
 
 // OnEvict sets what is called for each live item that has to make room for another; nil is nothing. fn is called with locks
 // held: it must not call the store, nor keep the key, nor take long.
