@@ -27,7 +27,7 @@ func (s *Store) takeChunk(size int, now uint32, far reach) ref {
 			k.mu.Unlock()
 			return r
 		}
-		if s.kept.Load() > 0 {
+		if far == anywhere && s.kept.Load() > 0 {
 			k.mu.Unlock()
 			if n := s.keptPage(); n != 0 {
 				s.drain(n, now)
