@@ -50,7 +50,7 @@ func defaultExtended() extended {
 		lru:          store.LRU{HotPercent: 20, WarmPercent: 40, HotMaxFactor: 0.2, WarmMaxFactor: 2, TemporaryTTL: defaultTemporaryTTL},
 		temporaryTTL: -1,
 		automove:     store.Automove{Level: 1, Ratio: 0.8, Window: 10},
-		ssl:          sslOptions{minVersion: 2},
+		ssl:          sslOptions{minVersion: 2, keyFormat: 1},
 		disk:         defaultDisk(),
 	}
 }

@@ -286,6 +286,7 @@ func TestUsage(t *testing.T) {
 		{"-o tail_repair_time=9", exitUsage, "", "at least 10"},
 		{"-Z -p -1 -l 127.0.0.1", exitFailed, "", "ssl_chain_cert=FILE"},
 		{"-Z -p -1 -l 127.0.0.1 -o ssl_chain_cert=/none,ssl_key=/none", exitFailed, "", "/none"},
+		{"-o ssl_keyformat=3", exitUsage, "", "want a number from 1 to 2"},
 		{"-i", exitOK, "MIT License", ""},
 		{"-U 70000", exitUsage, "", "-U 70000: want a port"},
 		{"-B udp", exitUsage, "", "-B udp: want auto, ascii or binary"},
