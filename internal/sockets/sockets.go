@@ -80,8 +80,13 @@ type state struct {
 	into     []byte // where to receive; nil is the set's own memory
 
 	// Over io_uring.
-	pending int8 // requests that the kernel has
+	pending int8 // requests whose outcome is not known
+	asked   bool // a receive is one of them
 	ending  bool
+	listed  bool // a send of it is among those of which it is not known whether they have gone out
+	failed  bool // that one has not, or not whole
+	length  int  // of the present send, in bytes
+	gone    int  // of it, where the socket has taken a part
 }
 
 // Kind says what an event tells.

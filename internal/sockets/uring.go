@@ -3,6 +3,7 @@ package sockets
 import (
 	"errors"
 	"io"
+	"slices"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ type uringSet struct {
 	rung    [8]byte
 	sockets table
 	vectors []unix.Iovec // of the round's sends
+	sends   []*Socket    // sockets that something is sent to since the last wait, in order
+	sent    []*Socket    // the same before that wait: those that are to be told of
+	at      int          // the next of them
 	lent    []byte       // the bytes of the last event, to be given back
 	err     error        // why a request could not be made
 }
@@ -28,6 +32,7 @@ const (
 	forReceive = iota
 	forReceiveInto
 	forSend
+	forRoom
 	forListen
 	forBell
 	forNothing
@@ -111,11 +116,13 @@ func (u *uringSet) note(err error) {
 
 func (u *uringSet) Receive(s *Socket) {
 	s.pending++
+	s.asked = true
 	u.note(u.ring.Receive(s.FD, user(s.FD, forReceive)))
 }
 
 func (u *uringSet) ReceiveInto(s *Socket, b []byte) {
 	s.pending++
+	s.asked = true
 	u.note(u.ring.ReceiveInto(s.FD, b, user(s.FD, forReceiveInto)))
 }
 
@@ -130,23 +137,55 @@ func (u *uringSet) Send(s *Socket, v []unix.Iovec) (n int, later bool, err error
 		return 0, false, err
 	}
 	s.pending++
+	s.length, s.listed = length(v), true
+	u.sends = append(u.sends, s)
 	return 0, true, nil
 }
 
 func (u *uringSet) Wait(millis int, hurry bool) error {
 	u.recycle()
 	if u.err == nil {
-		u.err = u.await(u, time.Duration(millis)*time.Millisecond, hurry || u.ring.Ready() > 0)
+		u.err = u.await(u, time.Duration(millis)*time.Millisecond, hurry || u.ring.Ready() > 0 || u.urgent())
 	}
-	u.vectors = u.vectors[:0]
+	u.settle()
 	return u.err
 }
 
-func (u *uringSet) look() (int, error)                     { return u.told(u.ring.Enter()) }
-func (u *uringSet) wait(bound time.Duration) (int, error)  { return u.told(u.ring.EnterFor(bound)) }
-func (u *uringSet) sleep(bound time.Duration) (int, error) { return u.told(u.ring.EnterAsleep(bound)) }
+// urgent tells whether a socket's user waits for nothing but to hear that something has been sent. Elsewhere there is time for that
+// until something comes.
+func (u *uringSet) urgent() bool {
+	return slices.ContainsFunc(u.sends, func(s *Socket) bool { return !s.asked })
+}
 
-func (u *uringSet) told(err error) (int, error) { return u.ring.Ready(), err }
+// settle finds out which sends have not gone out whole: of the others the kernel does not tell.
+func (u *uringSet) settle() {
+	u.sent, u.at = u.sent[:0], 0
+	if !u.ring.Handed() {
+		return
+	}
+	u.vectors = u.vectors[:0]
+	if u.sent, u.sends = u.sends, u.sent; len(u.sent) == 0 {
+		return
+	}
+	for i := range u.ring.Ready() {
+		if of := u.ring.Waiting(i); of&0xff == forSend {
+			u.sockets.at(int(of >> 8)).failed = true
+		}
+	}
+}
+
+func (u *uringSet) look() (int, error)                    { return u.ready(u.ring.Enter()) }
+func (u *uringSet) wait(bound time.Duration) (int, error) { return u.ready(u.ring.EnterFor(bound)) }
+
+// sleep does not sleep for long on what its user could be told of: memory that was sent from.
+func (u *uringSet) sleep(bound time.Duration) (int, error) {
+	if len(u.sends) > 0 {
+		bound = min(bound, brief)
+	}
+	return u.ready(u.ring.EnterAsleep(bound))
+}
+
+func (u *uringSet) ready(err error) (int, error) { return u.ring.Ready(), err }
 
 func (u *uringSet) recycle() {
 	if u.lent != nil {
@@ -155,8 +194,22 @@ func (u *uringSet) recycle() {
 	}
 }
 
+// Next tells of what was sent first: who has got it may be asking for more already.
 func (u *uringSet) Next() (Event, bool) {
 	u.recycle()
+	for u.at < len(u.sent) {
+		s := u.sent[u.at]
+		u.at++
+		failed := s.failed
+		if s.listed, s.failed = false, false; failed {
+			continue // the kernel tells of it
+		}
+		if ev, ok := u.ended(s); ok {
+			return ev, true
+		} else if !s.ending {
+			return Event{Kind: Sent, Socket: s, N: s.length}, true
+		}
+	}
 	for {
 		c, ok := u.ring.Next()
 		if !ok {
@@ -168,6 +221,16 @@ func (u *uringSet) Next() (Event, bool) {
 		}
 		u.recycle()
 	}
+}
+
+// ended notes that one of a socket's requests has ended, and tells of the socket's end if it was the last one before that.
+func (u *uringSet) ended(s *Socket) (Event, bool) {
+	s.pending--
+	if !s.ending || s.pending > 0 {
+		return Event{}, false
+	}
+	u.sockets.drop(s)
+	return Event{Kind: Ended, Socket: s}, true
 }
 
 // tell makes an event of a completion, if it is one that the set's user is to be told of.
@@ -188,27 +251,25 @@ func (u *uringSet) tell(c uring.Completion) (Event, bool) {
 		u.note(u.awaitCaller(s))
 		return Event{Kind: Readable, Socket: s}, true
 	}
-	s.pending--
-	if s.ending {
-		if s.pending > 0 {
-			return Event{}, false
-		}
-		u.sockets.drop(s)
-		return Event{Kind: Ended, Socket: s}, true
-	}
 	if what == forSend {
-		return sent(s, c), true
+		s.failed = s.listed
 	}
+	if what == forSend && !s.ending && (c.N >= 0 || passing(c.N)) {
+		s.gone = max(c.N, 0)
+		u.note(u.ring.Poll(s.FD, unix.POLLOUT, user(s.FD, forRoom)))
+		return Event{}, false
+	}
+	if ev, ok := u.ended(s); ok || s.ending {
+		return ev, ok
+	}
+	switch what {
+	case forSend:
+		return Event{Kind: Sent, Socket: s, Err: syscall.Errno(-c.N)}, true
+	case forRoom:
+		return Event{Kind: Sent, Socket: s, N: s.gone}, true
+	}
+	s.asked = false
 	return u.received(s, c, what)
-}
-
-// sent tells how far a send has come. One that an interruption has ended early is gone on with by who has asked for it.
-func sent(s *Socket, c uring.Completion) Event {
-	ev := Event{Kind: Sent, Socket: s, N: max(c.N, 0)}
-	if c.N < 0 && !passing(c.N) {
-		ev.Err = syscall.Errno(-c.N)
-	}
-	return ev
 }
 
 // passing tells of an error that it is gone when one tries again.

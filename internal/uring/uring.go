@@ -33,6 +33,7 @@ type Ring struct {
 	requests       []sqe
 	tail           uint32
 	sqHead, sqTail *uint32
+	sqFlags        *uint32
 
 	// Completions.
 	completions    []cqe
@@ -102,7 +103,8 @@ const (
 	featNoDrop       = 1 << 1
 	featSubmitStable = 1 << 2
 	featExtArg       = 1 << 8
-	needed           = featSingleMmap | featNoDrop | featSubmitStable | featExtArg
+	featCQESkip      = 1 << 11
+	needed           = featSingleMmap | featNoDrop | featSubmitStable | featExtArg | featCQESkip
 
 	offsetRings    = 0
 	offsetRequests = 0x10000000
@@ -121,6 +123,8 @@ const (
 	opRecv        = 27
 
 	flagBufferSelect = 1 << 5
+	flagSkipSuccess  = 1 << 6
+	sqOverflow       = 1 << 1
 	recvPollFirst    = 1 << 0
 	cqeBuffer        = 1 << 0
 	cqeBufferShift   = 16
@@ -169,7 +173,8 @@ func (r *Ring) mapRings(p *params) error {
 		return err
 	}
 	at := func(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&rings[offset])) }
-	r.sqHead, r.sqTail, r.cqHead, r.cqTail = at(p.sq.head), at(p.sq.tail), at(p.cq.head), at(p.cq.tail)
+	r.sqHead, r.sqTail, r.sqFlags = at(p.sq.head), at(p.sq.tail), at(p.sq.flags)
+	r.cqHead, r.cqTail = at(p.cq.head), at(p.cq.tail)
 	r.requests = unsafe.Slice((*sqe)(unsafe.Pointer(&requests[0])), p.sqEntries)
 	r.completions = unsafe.Slice((*cqe)(unsafe.Pointer(&rings[p.cq.cqes])), p.cqEntries)
 	order := unsafe.Slice(at(p.sq.array), p.sqEntries)
@@ -213,7 +218,7 @@ func (r *Ring) register(what uintptr, arg unsafe.Pointer, n uintptr) error {
 // next is the place for one more request.
 func (r *Ring) next() (*sqe, uint32, error) {
 	if r.tail-atomic.LoadUint32(r.sqHead) == uint32(len(r.requests)) {
-		if err := r.Enter(); err != nil {
+		if err := r.enter(0, 0, nil, 0, unix.RawSyscall6); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -241,23 +246,29 @@ func (r *Ring) ReceiveInto(fd int, b []byte, user uint64) error {
 	return err
 }
 
-// Send asks for the vectors to be sent, all of them if nothing breaks. There is at least one, at most IOV_MAX, and none is
-// empty. The array stays as it is until the next Enter has returned.
+// Send sends the vectors, as far as the socket takes them at once. It is done with when the Enter that hands it over has returned
+// (Handed), and has a completion only if not all has gone: with how much has, or an error, EAGAIN if nothing has. There is at least one
+// vector, at most IOV_MAX, and none is empty. The array stays as it is until then.
 func (r *Ring) Send(fd int, v []unix.Iovec, user uint64) error {
 	q, place, err := r.next()
 	if err != nil {
 		return err
 	}
-	if len(v) == 1 {
-		*q = sqe{opcode: opSend, fd: int32(fd), addr: address(v[0].Base), len: uint32(v[0].Len),
-			opFlags: unix.MSG_NOSIGNAL, user: user}
-		return nil
+	// MSG_WAITALL has the kernel take it for a failure when not all has gone, and tell of it.
+	*q = sqe{opcode: opSend, flags: flagSkipSuccess, fd: int32(fd), addr: address(v[0].Base), len: uint32(v[0].Len),
+		opFlags: unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT | unix.MSG_WAITALL, user: user}
+	if len(v) > 1 {
+		m := &r.frames[place]
+		m.Iov = unsafe.SliceData(v)
+		m.SetIovlen(len(v))
+		q.opcode, q.addr, q.len = opSendMsg, address(m), 1
 	}
-	m := &r.frames[place]
-	m.Iov = unsafe.SliceData(v)
-	m.SetIovlen(len(v))
-	*q = sqe{opcode: opSendMsg, fd: int32(fd), addr: address(m), len: 1, opFlags: unix.MSG_NOSIGNAL, user: user}
 	return nil
+}
+
+// Handed tells whether the kernel has all requests, and completions are told in full: then each Send without one has succeeded.
+func (r *Ring) Handed() bool {
+	return atomic.LoadUint32(r.sqHead) == r.tail && atomic.LoadUint32(r.sqFlags)&sqOverflow == 0
 }
 
 // Read asks for the next bytes of a file that is waited for as a socket is: an eventfd. b is not empty.
@@ -334,6 +345,11 @@ type Completion struct {
 	N int
 	// Bytes are what a Receive has brought; they are to be given back to Recycle.
 	Bytes []byte
+}
+
+// Waiting returns the number of the i-th completion that is there, below Ready.
+func (r *Ring) Waiting(i int) uint64 {
+	return r.completions[(r.head+uint32(i))&uint32(len(r.completions)-1)].user
 }
 
 // Next takes the next completion; false when there is none.

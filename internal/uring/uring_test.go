@@ -51,30 +51,53 @@ func next(t *testing.T, r *Ring) Completion {
 
 // More requests than the ring has places for are handed over on the way, and each is answered under its number.
 func TestMoreThanFits(t *testing.T) {
-	r, ours, theirs := open(t)
+	r, ours, _ := open(t)
 	const n = 3*entries + 1
-	read := make(chan error)
-	go func() {
-		_, err := io.ReadFull(fdReader(theirs), make([]byte, n))
-		read <- err
-	}()
-	piece := []byte{'x'}
-	v := []unix.Iovec{{Base: &piece[0], Len: 1}}
 	for i := range n {
-		if err := r.Send(ours, v, uint64(i)); err != nil {
+		if err := r.Poll(ours, unix.POLLOUT, uint64(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	seen := make(map[uint64]bool)
 	for range n {
-		if c := next(t, r); c.N != 1 || seen[c.User] {
+		if c := next(t, r); c.N != unix.POLLOUT || seen[c.User] {
 			t.Fatalf("%+v, or twice", c)
 		} else {
 			seen[c.User] = true
 		}
 	}
-	if err := <-read; err != nil {
-		t.Error(err)
+}
+
+// A send that goes out whole has no completion; one that does not has one, with as much as has gone, or an error.
+func TestSend(t *testing.T) {
+	r, ours, theirs := open(t)
+	much := make([]byte, 4<<20)
+	send := func(b []byte) {
+		t.Helper()
+		if err := r.Send(ours, []unix.Iovec{{Base: &b[0], Len: uint64(len(b))}}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send([]byte("x"))
+	if err := r.Enter(); err != nil || r.Ready() > 0 || !r.Handed() {
+		t.Fatal(err, r.Ready(), r.Handed())
+	}
+	send(much)
+	part := next(t, r)
+	if part.N <= 0 || part.N >= len(much) || part.User != 1 {
+		t.Fatalf("%+v of %d", part, len(much))
+	}
+	send(much)
+	if c := next(t, r); c.N != -int(unix.EAGAIN) {
+		t.Fatalf("%+v with a socket that is full", c)
+	}
+	if _, err := io.ReadFull(fdReader(theirs), make([]byte, 1+part.N)); err != nil {
+		t.Fatal(err)
+	}
+	unix.Shutdown(theirs, unix.SHUT_RDWR)
+	send(much)
+	if c := next(t, r); c.N != -int(unix.EPIPE) {
+		t.Fatalf("%+v to an end that has gone", c)
 	}
 }
 
