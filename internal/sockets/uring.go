@@ -32,6 +32,7 @@ const (
 	forReceive = iota
 	forReceiveInto
 	forSend
+	forSendSome
 	forRoom
 	forListen
 	forBell
@@ -126,19 +127,24 @@ func (u *uringSet) ReceiveInto(s *Socket, b []byte) {
 	u.note(u.ring.ReceiveInto(s.FD, b, user(s.FD, forReceiveInto)))
 }
 
+// atOnce is the number of bytes up to which a socket most often takes all at once, so that the kernel need not tell of it.
+const atOnce = 48 << 10
+
 func (u *uringSet) Send(s *Socket, v []unix.Iovec) (n int, later bool, err error) {
 	if len(v) > 1 {
 		from := len(u.vectors)
 		u.vectors = append(u.vectors, v...)
 		v = u.vectors[from:]
 	}
-	if err := u.ring.Send(s.FD, v, user(s.FD, forSend)); err != nil {
-		u.note(err)
-		return 0, false, err
-	}
 	s.pending++
-	s.length, s.listed = length(v), true
+	s.length = length(v)
+	if s.length > atOnce {
+		u.note(u.ring.SendSome(s.FD, v, user(s.FD, forSendSome)))
+		return 0, true, nil
+	}
+	s.listed = true
 	u.sends = append(u.sends, s)
+	u.note(u.ring.Send(s.FD, v, user(s.FD, forSend)))
 	return 0, true, nil
 }
 
@@ -263,6 +269,11 @@ func (u *uringSet) tell(c uring.Completion) (Event, bool) {
 		return ev, ok
 	}
 	switch what {
+	case forSendSome:
+		if c.N >= 0 || passing(c.N) {
+			return Event{Kind: Sent, Socket: s, N: max(c.N, 0)}, true
+		}
+		return Event{Kind: Sent, Socket: s, Err: syscall.Errno(-c.N)}, true
 	case forSend:
 		return Event{Kind: Sent, Socket: s, Err: syscall.Errno(-c.N)}, true
 	case forRoom:

@@ -250,13 +250,20 @@ func (r *Ring) ReceiveInto(fd int, b []byte, user uint64) error {
 // (Handed), and has a completion only if not all has gone: with how much has, or an error, EAGAIN if nothing has. There is at least one
 // vector, at most IOV_MAX, and none is empty. The array stays as it is until then.
 func (r *Ring) Send(fd int, v []unix.Iovec, user uint64) error {
+	// MSG_WAITALL has the kernel take it for a failure when not all has gone, and tell of it.
+	return r.send(fd, v, user, flagSkipSuccess, unix.MSG_DONTWAIT|unix.MSG_WAITALL)
+}
+
+// SendSome sends the vectors, as far as the socket takes them once it takes any, and its completion tells how much that was.
+func (r *Ring) SendSome(fd int, v []unix.Iovec, user uint64) error { return r.send(fd, v, user, 0, 0) }
+
+func (r *Ring) send(fd int, v []unix.Iovec, user uint64, flags uint8, how uint32) error {
 	q, place, err := r.next()
 	if err != nil {
 		return err
 	}
-	// MSG_WAITALL has the kernel take it for a failure when not all has gone, and tell of it.
-	*q = sqe{opcode: opSend, flags: flagSkipSuccess, fd: int32(fd), addr: address(v[0].Base), len: uint32(v[0].Len),
-		opFlags: unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT | unix.MSG_WAITALL, user: user}
+	*q = sqe{opcode: opSend, flags: flags, fd: int32(fd), addr: address(v[0].Base), len: uint32(v[0].Len),
+		opFlags: unix.MSG_NOSIGNAL | how, user: user}
 	if len(v) > 1 {
 		m := &r.frames[place]
 		m.Iov = unsafe.SliceData(v)
