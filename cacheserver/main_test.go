@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,30 +20,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// log takes what the program says while it runs.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // started runs the program until the test ends.
-func started(t *testing.T, args ...string) *log {
+func started(t *testing.T, args ...string) *realproc.Log {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
-	l := new(log)
+	l := new(realproc.Log)
 	go func() { ended <- run(ctx, args, io.Discard, l) }()
 	t.Cleanup(func() {
 		stop()
