@@ -16,7 +16,7 @@ import (
 )
 
 // ReadSize is how many bytes of a socket's one event brings at most, where the set's user gives no memory for it.
-const ReadSize = 16 << 10
+const ReadSize = uring.BufferSize
 
 // Set is a set of sockets to serve, and a bell that ends a wait. One goroutine calls Begin, and from then on all the rest;
 // Ring may be called by any, Listen by who has made the set before it is in use, and Close when nobody uses it any more.

@@ -1,7 +1,6 @@
 package sockets
 
 import (
-	"errors"
 	"io"
 	"slices"
 	"syscall"
@@ -260,7 +259,7 @@ func (u *uringSet) tell(c uring.Completion) (Event, bool) {
 	if what == forSend {
 		s.failed = s.listed
 	}
-	if what == forSend && !s.ending && (c.N >= 0 || passing(c.N)) {
+	if what == forSend && !s.ending && failure(c.N) == nil {
 		s.gone = max(c.N, 0)
 		u.note(u.ring.Poll(s.FD, unix.POLLOUT, user(s.FD, forRoom)))
 		return Event{}, false
@@ -269,13 +268,8 @@ func (u *uringSet) tell(c uring.Completion) (Event, bool) {
 		return ev, ok
 	}
 	switch what {
-	case forSendSome:
-		if c.N >= 0 || passing(c.N) {
-			return Event{Kind: Sent, Socket: s, N: max(c.N, 0)}, true
-		}
-		return Event{Kind: Sent, Socket: s, Err: syscall.Errno(-c.N)}, true
-	case forSend:
-		return Event{Kind: Sent, Socket: s, Err: syscall.Errno(-c.N)}, true
+	case forSend, forSendSome:
+		return Event{Kind: Sent, Socket: s, N: max(c.N, 0), Err: failure(c.N)}, true
 	case forRoom:
 		return Event{Kind: Sent, Socket: s, N: s.gone}, true
 	}
@@ -283,22 +277,24 @@ func (u *uringSet) tell(c uring.Completion) (Event, bool) {
 	return u.received(s, c, what)
 }
 
-// passing tells of an error that it is gone when one tries again.
-func passing(n int) bool {
-	err := syscall.Errno(-n)
-	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOBUFS)
+// failure is the error that a completion tells of; nil for one that is gone when one tries again.
+func failure(n int) error {
+	switch err := syscall.Errno(-n); {
+	case n >= 0, err == unix.EAGAIN, err == unix.EINTR, err == unix.ENOBUFS:
+		return nil
+	default:
+		return err
+	}
 }
 
 func (u *uringSet) received(s *Socket, c uring.Completion, what int) (Event, bool) {
-	ev := Event{Kind: Received, Socket: s, N: max(c.N, 0), Bytes: c.Bytes}
+	ev := Event{Kind: Received, Socket: s, N: max(c.N, 0), Bytes: c.Bytes, Err: failure(c.N)}
 	switch {
-	case c.N < 0 && passing(c.N) && what == forReceive: // all buffers are in use; they come back in this round
-		u.Receive(s)
-		return Event{}, false
-	case c.N < 0 && !passing(c.N):
-		ev.Err = syscall.Errno(-c.N)
 	case c.N == 0:
 		ev.Err = io.EOF
+	case c.N < 0 && ev.Err == nil && what == forReceive: // all buffers are in use; they come back in this round
+		u.Receive(s)
+		return Event{}, false
 	}
 	return ev, true
 }
